@@ -1,0 +1,1 @@
+"""MegaMedical: public medical segmentation datasets, as one store of slices."""

@@ -1,0 +1,52 @@
+"""What can go wrong, each error with what to do about it."""
+
+from __future__ import annotations
+
+
+class MegaMedicalError(Exception):
+    """A problem a user can act on: what is wrong, and the remedy."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  {self.remedy}" if self.remedy else self.problem
+
+
+class ManifestError(MegaMedicalError):
+    """A dataset's YAML file says something that cannot be."""
+
+
+class SelectionError(MegaMedicalError):
+    """A dataset or group was asked for that the catalogue does not have."""
+
+
+class ArchiveError(MegaMedicalError):
+    """An archive is damaged, unsafe, or not the file the manifest means."""
+
+
+class Unobtainable(MegaMedicalError):
+    """An archive cannot be had here: gated, gone, or no network."""
+
+
+class StoreError(MegaMedicalError):
+    """A store is missing, of another kind, or not whole."""
+
+
+class SubjectError(MegaMedicalError):
+    """One subject cannot be processed; every other one goes on.
+
+    `stage` is one of `match`, `read`, `decode`, `standardise`, `slice`, and `file` is the file at
+    fault, relative to what was unpacked ("" where no single file is).
+    """
+
+    def __init__(self, stage: str, file: str, reason: str) -> None:
+        super().__init__(reason)
+        self.stage = stage
+        self.file = file
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[SubjectError], tuple[str, str, str]]:
+        return type(self), (self.stage, self.file, self.reason)

@@ -1,0 +1,340 @@
+"""What a dataset manifest may say: the typed form of `manifests/datasets/<id>.yaml`.
+
+A manifest holds facts only. `DatasetManifest` is the whole file; a `Group` is one part of it whose
+subjects are processed the same way. Anything that cannot be is refused with the file's name, the
+place in it, and what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from pydantic_core import ErrorDetails
+
+from megamedical.errors import ManifestError
+from megamedical.patterns import Pattern
+
+Role = Literal["train", "dev", "heldout", "extra"]
+Access = Literal["open", "kaggle", "synapse", "registration", "agreement", "dead", "generated"]
+Plane = Literal["axial", "coronal", "sagittal"]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Percentage = Annotated[float, Field(ge=0, le=100)]
+
+MODALITIES = {
+    "mri": "magnetic resonance",
+    "ct": "computed tomography",
+    "pet": "positron emission tomography",
+    "xray": "radiograph",
+    "ultrasound": "ultrasound",
+    "fundus": "fundus photograph",
+    "oct": "optical coherence tomography",
+    "microscopy": "light or electron microscopy",
+    "dermoscopy": "skin photograph",
+    "endoscopy": "endoscopic photograph",
+    "synthetic": "generated",
+}
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Licence(_Facts):
+    """What one may do with the data. `None` means that nobody has said."""
+
+    name: str
+    commercial: bool | None = None
+    redistribution: bool | None = None
+
+
+class Citation(_Facts):
+    """The paper to cite when the dataset is used."""
+
+    title: str
+    authors: str
+    year: int
+    doi: str | None = None
+
+
+class Archive(_Facts):
+    """One file as its owners distribute it.
+
+    `name` is what it is called on disk and in a mirror; `sha256` or `md5` what it must hash to;
+    `size` its length in bytes; `into` a folder that its content is unpacked below, for archives
+    whose files would otherwise have the same names.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
+    urls: tuple[str, ...] = ()
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
+    size: Annotated[int, Field(gt=0)] | None = None
+    into: str = ""
+
+
+class Mask(_Facts):
+    """Where the annotation of an image is, and how its file becomes labels.
+
+    `decode` names an entry of `megamedical.decoding.DECODERS`; `files` holds a pattern, or one
+    pattern per label name, in the fields of the image's pattern; `above` is the parameter of
+    `threshold`.
+    """
+
+    decode: Literal["values", "threshold", "files"]
+    file: str | None = None
+    files: dict[str, str] = {}
+    above: float = 0.0
+
+    @model_validator(mode="after")
+    def _has_what_it_reads(self) -> Self:
+        if self.decode == "files" and (self.file or not self.files):
+            raise ValueError("`decode: files` takes `files: {label name: pattern}`, not `file:`")
+        if self.decode != "files" and (self.files or not self.file):
+            raise ValueError(f"`decode: {self.decode}` takes `file: pattern`, not `files:`")
+        return self
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Every pattern the mask is read from."""
+        return (self.file,) if self.file else tuple(self.files.values())
+
+
+class Intensity(_Facts):
+    """Where intensities are clipped before they are scaled to [0, 1] (paper.md, Processing 2).
+
+    Either `percentiles` of the voxels above zero (MR) or a fixed `window` (CT, in HU).
+    """
+
+    percentiles: tuple[Percentage, Percentage] | None = None
+    window: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_range(self) -> Self:
+        if (self.percentiles is None) == (self.window is None):
+            raise ValueError("give either `percentiles: [low, high]` or `window: [low, high]`")
+        low, high = self.percentiles or self.window or (0.0, 0.0)
+        if low >= high:
+            raise ValueError(f"the low end {low} is not below the high end {high}")
+        return self
+
+
+class Lookup(_Facts):
+    """A field that stands in a small `key: value` text file beside the images.
+
+    The field is the first of `keys` whose value in `file` equals `equals` (compared as numbers
+    where both are): `{file: ".../Info.cfg", keys: [ED, ES], equals: "{frame}"}` names the phase.
+    """
+
+    file: str
+    keys: tuple[str, ...]
+    equals: str
+
+
+class Exclusion(_Facts):
+    """Subjects that are left out on purpose, and why."""
+
+    subjects: tuple[str, ...]
+    reason: str
+
+
+class Group(_Facts):
+    """Subjects of one dataset that are processed the same way, wherever they come from.
+
+    `grid` says what becomes of a volume's voxel grid (paper.md, Processing 1): `native` keeps it,
+    `isotropic` resamples it to `spacing` mm, `framed` keeps the voxels and centres them in a frame
+    of the size the header gives in units of `spacing` mm. A label that covers less than
+    `minimum_area` of its slice in any subject gives no task.
+    """
+
+    title: str = ""
+    modality: Slug
+    dimension: Literal[2, 3]
+    labels: dict[int, str]
+    planes: tuple[Plane, ...] = ()
+    grid: Literal["native", "isotropic", "framed"] = "native"
+    spacing: Annotated[float, Field(gt=0)] = 1.0
+    intensity: Intensity | None = None
+    minimum_area: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("modality")
+    @classmethod
+    def _is_known(cls, modality: str) -> str:
+        if modality.partition("-")[0] not in MODALITIES:
+            raise ValueError(f"must begin with one of {', '.join(MODALITIES)}")
+        return modality
+
+    @field_validator("labels")
+    @classmethod
+    def _are_named(cls, labels: dict[int, str]) -> dict[int, str]:
+        if not labels:
+            raise ValueError("name at least one label: `{1: liver}`")
+        for value, name in labels.items():
+            if not slug(name):
+                raise ValueError(f"label {value} needs a name with letters or digits")
+        return labels
+
+    @model_validator(mode="after")
+    def _fits_its_dimension(self) -> Self:
+        if (self.dimension == 3) != bool(self.planes):
+            raise ValueError(
+                "`planes:` belongs to `dimension: 3` (axial, coronal, sagittal), and only there"
+            )
+        if self.dimension == 2 and self.grid != "native":
+            raise ValueError("a picture has no spacing: leave `grid:` out")
+        return self
+
+    @property
+    def label_values(self) -> dict[str, tuple[int, ...]]:
+        """Label name to the values that mean it, in the order of the manifest."""
+        values: dict[str, tuple[int, ...]] = {}
+        for value, name in self.labels.items():
+            values[name] = (*values.get(name, ()), value)
+        return values
+
+
+class FileGroup(Group):
+    """A group whose subjects are files of the dataset's archives.
+
+    Patterns name fields in braces, `{patient}` or, with what it may match, `{frame:[0-9]+}`;
+    `subject` and `patient` are written in those fields, and no patient falls into two splits.
+    `subjects` is how many there are in the whole distribution. `grey` is the luma of a colour
+    picture: kept as a `float`, or `rounded` to eight bits first.
+    """
+
+    archives: tuple[str, ...] | None = None
+    subjects: Annotated[int, Field(gt=0)]
+    image: str
+    mask: Mask
+    subject: str
+    patient: str
+    fields: dict[str, Lookup] = {}
+    grey: Literal["float", "rounded"] = "float"
+    exclude: tuple[Exclusion, ...] = ()
+    evidence: tuple[str, ...] = ()
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _uses_known_fields(self) -> Self:
+        fields = set(Pattern(self.image).fields) | set(self.fields)
+        lookups = [text for lookup in self.fields.values() for text in (lookup.file, lookup.equals)]
+        for text in (self.subject, self.patient, *self.mask.patterns, *lookups):
+            unknown = set(Pattern(text).fields) - fields
+            if unknown:
+                raise ValueError(
+                    f"{text!r} uses {{{sorted(unknown)[0]}}}, which `image:` does not have "
+                    f"(it has {', '.join(sorted(fields)) or 'none'})"
+                )
+        if self.mask.files and set(self.mask.files) != set(self.labels.values()):
+            raise ValueError("`mask.files` and `labels` must name the same labels")
+        return self
+
+
+class DrawnGroup(Group):
+    """One synthetic task: a group whose subjects are drawn when they are read."""
+
+    task: Annotated[int, Field(ge=0)]
+    subjects: Annotated[int, Field(gt=0)]
+    size: Annotated[int, Field(ge=32)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Generator(_Facts):
+    """A dataset that is drawn, not downloaded (paper.md, Synthetic tasks)."""
+
+    tasks: Annotated[int, Field(gt=0)]
+    subjects: Annotated[int, Field(gt=0)]
+    size: Annotated[int, Field(ge=32)]
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class DatasetManifest(_Facts):
+    """One dataset: what it is, where it comes from, what one may do with it, how it is read."""
+
+    id: Slug
+    title: str
+    home: str | None
+    role: Role
+    access: Access
+    how_to_get: str = ""
+    licence: Licence
+    citation: Citation
+    archives: tuple[Archive, ...] = ()
+    generator: Generator | None = None
+    groups: dict[Slug, FileGroup] = {}
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.generator is None) == (not self.groups):
+            raise ValueError("a dataset has either `groups:` or a `generator:`")
+        if (self.access == "generated") != (self.generator is not None):
+            raise ValueError("`access: generated` and `generator:` go together")
+        if self.access not in ("open", "generated") and not self.how_to_get:
+            raise ValueError(f"`access: {self.access}` needs `how_to_get:`, the steps for a user")
+        names = [archive.name for archive in self.archives]
+        for group_name, group in self.groups.items():
+            for name in group.archives or ():
+                if name not in names:
+                    raise ValueError(
+                        f"group {group_name} needs {name}, which is not in `archives:`"
+                    )
+        return self
+
+    def archives_of(self, group: str) -> tuple[Archive, ...]:
+        """The archives that a group is read from, in the order of the manifest."""
+        needed = self.groups[group].archives
+        return tuple(a for a in self.archives if needed is None or a.name in needed)
+
+
+def slug(name: str) -> str:
+    """A name as it stands in a task id: `Left ventricle` becomes `left-ventricle`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def read_manifest(path: Path) -> DatasetManifest:
+    """Read and check one manifest.
+
+    Raises:
+        ManifestError: the file is not YAML or says what cannot be; the message names the file, the
+            place in it, and what to write instead.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ManifestError(f"{path} is not YAML: {error}") from error
+    try:
+        manifest = DatasetManifest.model_validate(content)
+    except ValidationError as error:
+        lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        raise ManifestError("\n".join([f"{path} is not a dataset manifest:", *lines])) from error
+    if manifest.id != path.stem:
+        raise ManifestError(
+            f"{path} says `id: {manifest.id}`", f"Name the file {manifest.id}.yaml."
+        )
+    return manifest
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in location) or "the whole file"
+
+
+def _reason(error: ErrorDetails) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return "no such key; look for a misspelling"
+    if error["type"] == "missing":
+        return "this key must be given"
+    return f"{message} (found {error['input']!r})" if isinstance(error["input"], str) else message

@@ -1,0 +1,59 @@
+"""Path patterns with named fields: `{patient}/{patient}_frame{frame:[0-9]+}.nii.gz`.
+
+A field matches anything but a slash, or what follows its colon; a field that comes again must match
+the same text again. `*` stands for any text without a slash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
+_TOKEN = re.compile(r"\{(?P<field>[a-z_]+)(?::(?P<what>(?:[^{}]|\{[0-9,]+\})+))?\}|(?P<star>\*)")
+
+
+class Pattern:
+    """A path pattern that can be matched against paths and filled in with fields.
+
+    >>> Pattern("{patient}/{patient}_frame{frame:[0-9]+}.nii.gz").match("p1/p1_frame01.nii.gz")
+    {'patient': 'p1', 'frame': '01'}
+    >>> Pattern("{patient}-{frame}").fill({"patient": "p1", "frame": "01"})
+    'p1-01'
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields, each once, in order."""
+        return tuple(dict.fromkeys(m["field"] for m in _TOKEN.finditer(self.text) if m["field"]))
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The fields of a path that fits the whole pattern, or None."""
+        found = self._expression.fullmatch(path)
+        return found.groupdict() if found else None
+
+    def fill(self, fields: Mapping[str, str]) -> str:
+        """The pattern's text with its fields filled in; a `*` stays."""
+        return _TOKEN.sub(lambda m: fields[m["field"]] if m["field"] else m[0], self.text)
+
+    @cached_property
+    def _expression(self) -> re.Pattern[str]:
+        parts: list[str] = []
+        seen: set[str] = set()
+        position = 0
+        for token in _TOKEN.finditer(self.text):
+            parts.append(re.escape(self.text[position : token.start()]))
+            position = token.end()
+            field = token["field"]
+            if field is None:
+                parts.append("[^/]*")
+            elif field in seen:
+                parts.append(f"(?P={field})")
+            else:
+                seen.add(field)
+                parts.append(f"(?P<{field}>{token['what'] or '[^/]+?'})")
+        parts.append(re.escape(self.text[position:]))
+        return re.compile("".join(parts))
