@@ -1,1 +1,37 @@
-"""MegaMedical: public medical segmentation datasets, as one store of slices."""
+"""MegaMedical: public medical segmentation datasets in one store of slices.
+
+>>> import megamedical
+>>> report = megamedical.build("wbc", "stare", store="store")  # doctest: +SKIP
+>>> megamedical.open_store("store").tasks  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from megamedical.build import BuildReport, build
+    from megamedical.catalog import Catalog, catalog
+    from megamedical.store import Store, open_store
+
+__all__ = ["BuildReport", "Catalog", "Store", "build", "catalog", "open_store"]
+__version__ = version("megamedical")
+
+_HOMES = {
+    "BuildReport": "build",
+    "build": "build",
+    "Catalog": "catalog",
+    "catalog": "catalog",
+    "Store": "store",
+    "open_store": "store",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import what is asked for, and only then: the command line must answer at once."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

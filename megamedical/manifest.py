@@ -21,7 +21,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-
 from pydantic_core import ErrorDetails
 
 from megamedical.errors import ManifestError
@@ -73,8 +72,8 @@ class Archive(_Facts):
     """One file as its owners distribute it.
 
     `name` is what it is called on disk and in a mirror; `sha256` or `md5` what it must hash to;
-    `size` its length in bytes; `into` a folder that its content is unpacked below, for archives
-    whose files would otherwise have the same names.
+    `size` its length in bytes, or `roughly` where that is not known; `into` a folder that its
+    content is unpacked below, for archives whose files would otherwise have the same names.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
@@ -82,6 +81,7 @@ class Archive(_Facts):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
     size: Annotated[int, Field(gt=0)] | None = None
+    roughly: Annotated[int, Field(gt=0)] | None = None
     into: str = ""
 
 
@@ -261,7 +261,11 @@ class Generator(_Facts):
 
 
 class DatasetManifest(_Facts):
-    """One dataset: what it is, where it comes from, what one may do with it, how it is read."""
+    """One dataset: what it is, where it comes from, what one may do with it, how it is read.
+
+    `shares_patients` says that the same `patient` in two groups is the same person, who is then in
+    the same split in both. `how_to_get` is what a user must do where access is not open.
+    """
 
     id: Slug
     title: str
@@ -273,6 +277,7 @@ class DatasetManifest(_Facts):
     citation: Citation
     archives: tuple[Archive, ...] = ()
     generator: Generator | None = None
+    shares_patients: bool = False
     groups: dict[Slug, FileGroup] = {}
     notes: str = ""
 

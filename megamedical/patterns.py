@@ -1,7 +1,7 @@
 """Path patterns with named fields: `{patient}/{patient}_frame{frame:[0-9]+}.nii.gz`.
 
 A field matches anything but a slash, or what follows its colon; a field that comes again must match
-the same text again. `*` stands for any text without a slash.
+the same text again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 
-_TOKEN = re.compile(r"\{(?P<field>[a-z_]+)(?::(?P<what>(?:[^{}]|\{[0-9,]+\})+))?\}|(?P<star>\*)")
+_TOKEN = re.compile(r"\{(?P<field>[a-z_]+)(?::(?P<what>(?:[^{}]|\{[0-9,]+\})+))?\}")
 
 
 class Pattern:
@@ -28,7 +28,7 @@ class Pattern:
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields, each once, in order."""
-        return tuple(dict.fromkeys(m["field"] for m in _TOKEN.finditer(self.text) if m["field"]))
+        return tuple(dict.fromkeys(token["field"] for token in _TOKEN.finditer(self.text)))
 
     def match(self, path: str) -> dict[str, str] | None:
         """The fields of a path that fits the whole pattern, or None."""
@@ -36,8 +36,8 @@ class Pattern:
         return found.groupdict() if found else None
 
     def fill(self, fields: Mapping[str, str]) -> str:
-        """The pattern's text with its fields filled in; a `*` stays."""
-        return _TOKEN.sub(lambda m: fields[m["field"]] if m["field"] else m[0], self.text)
+        """The pattern's text with its fields filled in."""
+        return _TOKEN.sub(lambda token: fields[token["field"]], self.text)
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
@@ -48,9 +48,7 @@ class Pattern:
             parts.append(re.escape(self.text[position : token.start()]))
             position = token.end()
             field = token["field"]
-            if field is None:
-                parts.append("[^/]*")
-            elif field in seen:
+            if field in seen:
                 parts.append(f"(?P={field})")
             else:
                 seen.add(field)

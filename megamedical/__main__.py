@@ -1,0 +1,5 @@
+"""`python -m megamedical` is `megamedical`."""
+
+from megamedical.cli import app
+
+app()

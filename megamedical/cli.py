@@ -1,0 +1,332 @@
+"""The `megamedical` command; each part imports what it needs, so `--help` is there at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from megamedical.build import BuildReport
+    from megamedical.store import Store
+
+INCOMPLETE = 3  # exit code: something that was asked for is missing
+INTERRUPTED = 130
+_SHOWN = 20  # failures, before the summary points to the table
+
+app = typer.Typer(
+    name="megamedical",
+    help="Public medical segmentation datasets in one store of slices, ready to train on.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+class RoleOption(StrEnum):
+    """Roles of datasets, as `--role` takes them."""
+
+    train = "train"
+    dev = "dev"
+    heldout = "heldout"
+    extra = "extra"
+
+
+StoreOption = Annotated[
+    str, typer.Option("--store", help="Folder or URL of the store.", metavar="PATH")
+]
+ManifestsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifests", help="Folder with manifests of your own, beside the packaged ones."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+) -> None:
+    """Public medical segmentation datasets in one store of slices, ready to train on."""
+    if version:
+        from megamedical import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False) -> None:
+    """List the catalogue: what there is, how large, and on what terms."""
+    with _errors_explained():
+        from megamedical.catalog import catalog
+        from megamedical.disk import in_words
+
+        table = catalog(manifests).table.reset_index()
+        if as_json:
+            typer.echo(table.to_json(orient="records", indent=2))
+            return
+        shown = _table("dataset", "modality", ">subjects", ">size", "role", "access", "licence")
+        for row in table.itertuples():
+            size = "drawn" if row.access == "generated" else "unknown"
+            known = row.bytes is not None and row.bytes == row.bytes
+            shown.add_row(
+                row.dataset,
+                row.modality,
+                f"{row.subjects:,}",
+                in_words(int(row.bytes)) if known else size,
+                row.role,
+                row.access,
+                row.licence,
+            )
+        _console().print(shown)
+
+
+@app.command()
+def build(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
+    ] = None,
+    store: StoreOption = "store",
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for archives and what comes of them. [default: beside the store]"
+        ),
+    ] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Folder with archives as <dataset>/<file name>, used first.")
+    ] = None,
+    role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
+    resolution: Annotated[
+        int, typer.Option(min=16, max=1024, help="Height and width of the slices, in pixels.")
+    ] = 128,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes; 0 for this one alone. [default: one per core]"),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to work with, tcp://HOST:PORT.")
+    ] = None,
+    tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
+    subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
+    no_checksum: Annotated[
+        bool, typer.Option("--no-checksum", help="Take archives as they are, unchecked.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    manifests: ManifestsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build datasets into a store: fetch, check, unpack, process, pack.
+
+    What is in the store already is kept, and finished subjects are not processed again, so an
+    interrupted build goes on where it was. Exit code 3 says that something could not be had or
+    processed; the rest is built all the same.
+    """
+    with _errors_explained():
+        from megamedical.build import build as run
+        from megamedical.catalog import catalog
+        from megamedical.progress import Silence, listener
+
+        console = _console()
+        if no_checksum and not as_json:
+            console.print(
+                "[yellow]Checksums are not checked: the archives are taken as they are.[/]"
+            )
+        report = run(
+            *(datasets or ()),
+            store=store,
+            raw=raw,
+            mirror=mirror,
+            role=role.value if role else None,
+            everything=everything,
+            resolution=resolution,
+            workers_count=workers,
+            scheduler=scheduler,
+            tasks=tasks,
+            subjects=subjects,
+            seed=seed,
+            checksum=not no_checksum,
+            offline=offline,
+            manifests=catalog(manifests),
+            listener=Silence() if as_json else listener(console),
+        )
+        if as_json:
+            typer.echo(json.dumps(_as_plain(report), indent=2))
+        else:
+            _summarise(report, console)
+        if not report.is_complete:
+            raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
+    """Check a whole store against itself: tables, slices, areas, splits."""
+    with _errors_explained():
+        from megamedical.progress import Silence, listener
+        from megamedical.verify import verify as run
+
+        console = _console()
+        verdict = run(store, Silence() if as_json else listener(console))
+        if as_json:
+            typer.echo(json.dumps(_as_plain(verdict), indent=2))
+        else:
+            for problem in verdict.problems:
+                console.print(f"[red]✗[/] {problem}", highlight=False)
+            said = (
+                f"{verdict.groups:,} groups, {verdict.images:,} images, {verdict.masks:,} masks, "
+                f"{verdict.examples:,} examples"
+            )
+            wrong = f"[red]{len(verdict.problems)} problems[/]"
+            console.print(f"{said}: {wrong if verdict.problems else '[green]all as it says[/]'}")
+        if verdict.problems:
+            raise typer.Exit(1)
+
+
+@app.command()
+def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
+    """Say what a store holds."""
+    with _errors_explained():
+        from megamedical.store import open_store
+
+        opened = open_store(store)
+        rows = _contents(opened)
+        if as_json:
+            typer.echo(
+                json.dumps({"store": store, **_as_plain(opened.attributes), "contents": rows})
+            )
+            return
+        console = _console()
+        shown = _table("group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples")
+        for row in rows:
+            shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
+        console.print(shown)
+        console.print(
+            f"{store}: {opened.resolution} x {opened.resolution} pixels, "
+            f"{len(opened.tasks):,} tasks, {len(opened.failures):,} failures, "
+            f"fingerprint {opened.attributes.fingerprint[:12]}",
+            highlight=False,
+        )
+
+
+@app.command()
+def preview(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Task ids, or how they begin: DATASET/GROUP.")
+    ] = None,
+    store: StoreOption = "store",
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("preview.png"),
+    per_task: Annotated[int, typer.Option(min=1, max=32, help="Slices of each task.")] = 6,
+    most: Annotated[int, typer.Option(min=1, max=500, help="Tasks, spread over the store.")] = 24,
+) -> None:
+    """Draw a contact sheet: slices of each task with the mask's outline."""
+    with _errors_explained():
+        from megamedical.preview import preview as draw
+        from megamedical.preview import save_preview
+        from megamedical.store import open_store
+
+        sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
+        save_preview(sheet, out)
+        typer.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+
+
+def _summarise(report: BuildReport, console: Console) -> None:
+    shown = _table("group", ">subjects", ">failed", ">tasks", ">images", ">masks", "")
+    for group in report.groups:
+        shown.add_row(
+            group.path,
+            f"{group.subjects:,}",
+            f"[red]{group.failed:,}[/]" if group.failed else "0",
+            *(f"{count:,}" for count in (group.tasks, group.images, group.masks)),
+            "was there" if group.was_there else "",
+        )
+    if report.groups:
+        console.print(shown)
+    for failure in report.failures[:_SHOWN]:
+        console.print(
+            f"[red]✗[/] {failure.dataset}/{failure.group} {failure.subject}: {failure.stage}: "
+            f"{failure.file}: {failure.reason}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if len(report.failures) > _SHOWN:
+        console.print(f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
+    for missing in report.missing:
+        console.print(f"[yellow]![/] {missing.what}", highlight=False, soft_wrap=True)
+        console.print(f"  {missing.remedy}", highlight=False, soft_wrap=True)
+        console.print(f"  Left out: {', '.join(missing.groups)}", highlight=False, soft_wrap=True)
+    console.print(f"Store: {report.store}  fingerprint {report.fingerprint[:12]}", highlight=False)
+
+
+def _contents(store: Store) -> list[dict[str, Any]]:
+    rows = []
+    subjects = store.subjects.groupby(["dataset", "group"])
+    homes = store.examples["task"].str.split("/").str[:2].str.join("/")
+    for (dataset, group), tasks in store.tasks.groupby(["dataset", "group"]):
+        members = subjects.get_group((dataset, group))
+        rows.append(
+            {
+                "group": f"{dataset}/{group}",
+                "modality": tasks["modality"].iloc[0],
+                "role": tasks["role"].iloc[0],
+                "subjects": len(members),
+                "patients": int(members["patient"].nunique()),
+                "tasks": len(tasks),
+                "examples": int((homes == f"{dataset}/{group}").sum()),
+            }
+        )
+    return rows
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column[:1] == ">" else "left")
+    return table
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _as_plain(value: Any) -> Any:  # noqa: ANN401
+    from dataclasses import asdict
+
+    return asdict(value)
+
+
+@contextmanager
+def _errors_explained() -> Iterator[None]:
+    """Errors a user can act on are said in words, not in a traceback."""
+    from megamedical.errors import MegaMedicalError
+
+    try:
+        yield
+    except MegaMedicalError as error:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        console.print(f"[red]{type(error).__name__}[/]: {error.problem}", highlight=False)
+        if error.remedy:
+            console.print(error.remedy, highlight=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("\nInterrupted. What is finished is kept: the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED) from error

@@ -1,0 +1,124 @@
+"""A scan and its annotation in memory, as the readers give them and the slicing takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """An image as it was read, its axes in canonical order.
+
+    `voxels` is (Z, Y, X) for a volume, with Z to the head, Y to the back and X to the patient's
+    left (LPS), or (H, W) for a picture, in the file's own type. `spacing` is in mm in the order of
+    the axes (1 for a picture), `orientation` says how the file had its axes, e.g. `RAS`.
+    """
+
+    voxels: NDArray[Any]
+    spacing: tuple[float, ...]
+    orientation: str = ""
+
+
+class Segmentation(Protocol):
+    """Which voxels carry which label; labels may overlap."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the grid, which is that of the scan."""
+        ...
+
+    def boxes(self) -> Mapping[str, Box]:
+        """The smallest box around each label that occurs, by name, in the manifest's order."""
+        ...
+
+    def mask(self, label: str, box: Box) -> NDArray[np.bool_]:
+        """Where the label is, inside a box."""
+        ...
+
+
+class LabelMap:
+    """One integer per voxel; each label is one value or several."""
+
+    def __init__(self, values: NDArray[Any], labels: Mapping[str, tuple[int, ...]]) -> None:
+        self._values = values
+        self._labels = labels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Segmentation`."""
+        return self._values.shape
+
+    def boxes(self) -> dict[str, Box]:
+        """See `Segmentation`."""
+        highest = max(value for values in self._labels.values() for value in values)
+        foreground = _box_of(self._values)
+        if foreground is None:
+            return {}
+        found = ndimage.find_objects(self._values[foreground], max_label=highest)
+        boxes = {}
+        for label, values in self._labels.items():
+            present = [found[value - 1] for value in values if found[value - 1] is not None]
+            if present:
+                boxes[label] = _shifted(_around(present), foreground)
+        return boxes
+
+    def mask(self, label: str, box: Box) -> NDArray[np.bool_]:
+        """See `Segmentation`."""
+        values = self._labels[label]
+        inside = self._values[box]
+        return inside == values[0] if len(values) == 1 else np.isin(inside, values)
+
+
+class Layers:
+    """One boolean array per label; labels may overlap."""
+
+    def __init__(self, layers: Mapping[str, NDArray[np.bool_]]) -> None:
+        self._layers = layers
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Segmentation`."""
+        return next(iter(self._layers.values())).shape
+
+    def boxes(self) -> dict[str, Box]:
+        """See `Segmentation`."""
+        boxes = {label: _box_of(layer) for label, layer in self._layers.items()}
+        return {label: box for label, box in boxes.items() if box is not None}
+
+    def mask(self, label: str, box: Box) -> NDArray[np.bool_]:
+        """See `Segmentation`."""
+        return self._layers[label][box]
+
+
+def _box_of(values: NDArray[Any]) -> Box | None:
+    """The smallest box around all that is not zero."""
+    everything = set(range(values.ndim))
+    box = []
+    for axis in range(values.ndim):
+        occupied = np.flatnonzero(values.any(axis=tuple(everything - {axis})))
+        if not occupied.size:
+            return None
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
+    return tuple(box)
+
+
+def _around(boxes: list[Box]) -> Box:
+    return tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides))
+        for sides in zip(*boxes, strict=True)
+    )
+
+
+def _shifted(box: Box, by: Box) -> Box:
+    return tuple(
+        slice(side.start + start.start, side.stop + start.start)
+        for side, start in zip(box, by, strict=True)
+    )

@@ -1,0 +1,179 @@
+"""Where archives come from: a mirror, the raw folder, or the network; always with their hash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from megamedical.checksums import Algorithm, Digest, digest_of, read_sums
+from megamedical.download import Report, download, without_secrets
+from megamedical.errors import ArchiveError, Unobtainable
+from megamedical.manifest import Archive, DatasetManifest
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """An archive that is here and is the right one, as far as anybody knows a checksum for it."""
+
+    path: Path
+    sha256: str
+
+
+def obtain(
+    dataset: DatasetManifest,
+    archive: Archive,
+    *,
+    raw: Path,
+    mirror: Path | None,
+    checksum: bool = True,
+    offline: bool = False,
+    report: Report | None = None,
+) -> Obtained:
+    """Find an archive on disk, or else download it.
+
+    It is looked for in `<mirror>/<dataset>/`, where it is used in place, then in
+    `<raw>/<dataset>/archives/`; what is downloaded goes there. A mirror's `SHA256SUMS` overrides
+    the manifest's checksum; without either, or with `checksum=False`, the file is taken as it is.
+    Its SHA-256 is remembered beside the raw archives and computed again only when the file changed.
+
+    Raises:
+        ArchiveError: the file is not the expected one, or the disk is full.
+        Unobtainable: it is not here and cannot be downloaded; the message says how to get it and
+            where to put it.
+    """
+    wanted = _Wanted(dataset, archive, raw, mirror)
+    memory = _Memory(wanted.kept.with_name(f".{archive.name}.verified.json"))
+    expected, size = wanted.expectation if checksum else (None, None)
+    for path in wanted.places:
+        if path.is_file():
+            _check(path, expected, size, memory)
+            return Obtained(path, memory.digest(path, "sha256"))
+    if offline or not archive.urls:
+        raise wanted.missing(offline)
+    try:
+        download(archive.urls, wanted.kept, expected=expected, size=size, report=report)
+    except Unobtainable as error:
+        raise Unobtainable(error.problem, wanted.remedy) from error
+    if expected:
+        memory.remember(wanted.kept, {expected.algorithm: expected.value})
+    return Obtained(wanted.kept, memory.digest(wanted.kept, "sha256"))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An archive, where it may be, what it should be, and how a user comes by it."""
+
+    dataset: DatasetManifest
+    archive: Archive
+    raw: Path
+    mirror: Path | None
+
+    @property
+    def kept(self) -> Path:
+        return self.raw / self.dataset.id / "archives" / self.archive.name
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        if self.mirror is None:
+            return (self.kept,)
+        return (self.mirror / self.dataset.id / self.archive.name, self.kept)
+
+    @property
+    def expectation(self) -> tuple[Digest | None, int | None]:
+        """The checksum and the length that the file must have, where somebody says so."""
+        listed = self._listed
+        if listed:
+            return listed, None
+        manifest = f"the manifest of {self.dataset.id}"
+        if self.archive.sha256:
+            return Digest("sha256", self.archive.sha256, manifest), self.archive.size
+        if self.archive.md5:
+            return Digest("md5", self.archive.md5, manifest), self.archive.size
+        return None, self.archive.size
+
+    @property
+    def _listed(self) -> Digest | None:
+        sums = self.mirror / "SHA256SUMS" if self.mirror else None
+        if sums is None or not sums.is_file():
+            return None
+        value = read_sums(sums).get(f"{self.dataset.id}/{self.archive.name}")
+        return Digest("sha256", value, str(sums)) if value else None
+
+    @property
+    def remedy(self) -> str:
+        how = self.dataset.how_to_get or self._visit
+        folders = " or ".join(f"{path.parent}/" for path in reversed(self.places))
+        return f"{how.rstrip()} Put {self.archive.name} into {folders} and run again.".lstrip()
+
+    @property
+    def _visit(self) -> str:
+        home = self.archive.urls or ((self.dataset.home,) if self.dataset.home else ())
+        return f"Fetch it by hand from {' or '.join(map(without_secrets, home))}." if home else ""
+
+    def missing(self, offline: bool) -> Unobtainable:
+        if offline and self.archive.urls:
+            reason = "is not here, and nothing is downloaded offline"
+        elif self.dataset.access == "open":
+            reason = "is not here, and no address for it is known"
+        else:
+            reason = f"is not here, and cannot be downloaded (access: {self.dataset.access})"
+        return Unobtainable(f"{self.archive.name} of {self.dataset.id} {reason}", self.remedy)
+
+
+def _check(path: Path, expected: Digest | None, size: int | None, memory: _Memory) -> None:
+    """Make sure that a file is the one that is expected, by its length before its content."""
+    length = path.stat().st_size
+    if size and length != size:
+        raise _wrong(path, f"it is {length} bytes long, expected {size} according to the manifest")
+    if expected:
+        found = memory.digest(path, expected.algorithm)
+        if found != expected.value:
+            raise _wrong(path, expected.differs_from(found))
+
+
+def _wrong(path: Path, difference: str) -> ArchiveError:
+    return ArchiveError(
+        f"{path} is not the expected file: {difference}",
+        "Delete it and run again to fetch it anew. If its owners have repacked it and you trust "
+        "it, use --no-checksum.",
+    )
+
+
+class _Memory:
+    """The digests of a file, remembered for as long as its place, size and time stay the same."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def digest(self, path: Path, algorithm: Algorithm) -> str:
+        """A file's digest, from memory where the file has not changed since."""
+        known = self._known(path)
+        if algorithm not in known:
+            before = _fingerprint(path)
+            known[algorithm] = digest_of(path, algorithm)
+            self._write(before, known)
+        return known[algorithm]
+
+    def remember(self, path: Path, digests: dict[Algorithm, str]) -> None:
+        """Write down digests that were verified elsewhere."""
+        self._write(_fingerprint(path), digests)
+
+    def _known(self, path: Path) -> dict[Algorithm, str]:
+        try:
+            record = json.loads(self._path.read_text(encoding="utf-8"))
+            fingerprint = _fingerprint(path)
+            if {key: record.pop(key) for key in fingerprint} == fingerprint:
+                return dict(record)
+        except (FileNotFoundError, ValueError, LookupError, AttributeError, TypeError):
+            pass
+        return {}
+
+    def _write(self, fingerprint: dict[str, str | int], digests: dict[Algorithm, str]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(fingerprint | digests), encoding="utf-8")
+
+
+def _fingerprint(path: Path) -> dict[str, str | int]:
+    status = path.stat()
+    return {"path": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -1,0 +1,121 @@
+"""The columns of the store's Parquet tables: names, types, units and meanings, in one place.
+
+`FORMAT` counts up whenever a column changes its name, type or meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from megamedical.errors import StoreError
+
+FORMAT = 1
+
+
+def _table(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
+    fields = [
+        pa.field(name, type_, nullable=False, metadata={"meaning": meaning})
+        for name, type_, meaning in columns
+    ]
+    return pa.schema(fields, metadata={"megamedical": str(FORMAT)})
+
+
+_FILE = pa.struct(
+    [pa.field("path", pa.string(), nullable=False), pa.field("sha256", pa.string(), nullable=False)]
+)
+
+TASKS = _table(
+    ("task", pa.string(), "<dataset>/<group>/<modality>/<plane>/<slicing>/<label>"),
+    ("dataset", pa.string(), "id of the dataset"),
+    ("group", pa.string(), "group within the dataset"),
+    ("modality", pa.string(), "what took the image, e.g. mri"),
+    ("plane", pa.string(), "axial, coronal, sagittal; 2d for pictures"),
+    ("slicing", pa.string(), "mid: the middle slice; max: the one where the label is largest"),
+    ("label", pa.string(), "the anatomical name, as the manifest has it"),
+    ("role", pa.string(), "train, dev, heldout or extra: what the dataset is meant for"),
+    ("train", pa.int32(), "subjects of the task in the train split"),
+    ("dev", pa.int32(), "subjects of the task in the dev split"),
+    ("test", pa.int32(), "subjects of the task in the test split"),
+    ("fingerprint", pa.string(), "SHA-256 of what the task was made from"),
+)
+
+EXAMPLES = _table(
+    ("task", pa.string(), "id of the task"),
+    ("subject", pa.string(), "subject, unique within its group"),
+    ("patient", pa.string(), "patient, unique within the dataset"),
+    ("split", pa.string(), "train, dev or test"),
+    ("image", pa.int32(), "position of the slice in the group's `images`"),
+    ("mask", pa.int32(), "position of the mask in the group's `masks`"),
+    ("slice", pa.int16(), "index of the slice, of as many as the resolution"),
+    ("area", pa.float32(), "share of the slice that the label covers, 0 to 1"),
+)
+
+SUBJECTS = _table(
+    ("dataset", pa.string(), "id of the dataset"),
+    ("group", pa.string(), "group within the dataset"),
+    ("subject", pa.string(), "subject, unique within its group"),
+    ("patient", pa.string(), "patient, unique within the dataset"),
+    ("split", pa.string(), "train, dev or test"),
+    ("fields", pa.map_(pa.string(), pa.string()), "what the file names say, e.g. frame, phase"),
+    ("files", pa.list_(_FILE), "the source files, by their path in the archive"),
+    ("spacing", pa.list_(pa.float32()), "mm between voxels, in the order of `shape`"),
+    ("shape", pa.list_(pa.int32()), "voxels (Z, Y, X) in canonical order, or pixels (H, W)"),
+    ("orientation", pa.string(), "axes (i, j, k) of the file, e.g. RAS; empty for pictures"),
+)
+
+FAILURES = _table(
+    ("dataset", pa.string(), "id of the dataset"),
+    ("group", pa.string(), "group within the dataset"),
+    ("subject", pa.string(), "subject, or the file where no subject is known"),
+    ("stage", pa.string(), "match, read, decode, standardise, slice or process"),
+    ("file", pa.string(), "the file at fault, by its path in the archive"),
+    ("reason", pa.string(), "what is wrong with it"),
+)
+
+TABLES: Mapping[str, pa.Schema] = {
+    "tasks": TASKS,
+    "examples": EXAMPLES,
+    "subjects": SUBJECTS,
+    "failures": FAILURES,
+}
+
+ORDER: Mapping[str, tuple[str, ...]] = {
+    "tasks": ("task",),
+    "examples": ("task", "subject"),
+    "subjects": ("dataset", "group", "subject"),
+    "failures": ("dataset", "group", "subject", "file", "reason"),
+}
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """A table as Parquet: the same rows give the same bytes."""
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", store_schema=True)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def decode_table(content: bytes, name: str) -> pa.Table:
+    """A table of the store from its Parquet bytes.
+
+    Raises:
+        StoreError: its columns are not those of this version.
+    """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(pa.BufferReader(content))
+    if not table.schema.equals(TABLES[name]):
+        raise StoreError(
+            f"{name}.parquet has other columns than this version of megamedical writes",
+            "Build the store anew, or use the version that built it.",
+        )
+    return table
+
+
+def in_order(table: pa.Table, name: str) -> pa.Table:
+    """The rows of a table in the order they have in the store."""
+    return table.sort_by([(column, "ascending") for column in ORDER[name]])
