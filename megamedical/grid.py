@@ -76,6 +76,16 @@ class Axis:
         weights.sort_indices()
         return weights
 
+    @cached_property
+    def reach(self) -> NDArray[np.int64]:
+        """(resolution, 2): the voxels that each pixel of a mask sees, from the first to an end."""
+        weights = self.shrink_mask
+        seen = np.diff(weights.indptr) > 0
+        ends = np.zeros((self.resolution, 2), dtype=np.int64)
+        ends[seen, 0] = weights.indices[weights.indptr[:-1][seen]]
+        ends[seen, 1] = weights.indices[weights.indptr[1:][seen] - 1] + 1
+        return ends
+
 
 def standard_axes(scan: Scan, group: Group, resolution: int) -> tuple[Axis, ...]:
     """The standard grid of a scan, one `Axis` per axis (paper.md, Processing 1 and 4).

@@ -155,13 +155,12 @@ def _coverage_per_slice(
 def _any_in_reach(
     mask: NDArray[np.bool_], position: int, axis: Axis, side: slice
 ) -> NDArray[np.bool_]:
+    """For each pixel along one axis, whether the label is anywhere in its reach."""
     lines = np.ascontiguousarray(np.moveaxis(mask, position, 0))
     reached = np.zeros((axis.resolution, *lines.shape[1:]), dtype=np.bool_)
-    weights = axis.shrink_mask
-    for pixel, (start, end) in enumerate(zip(weights.indptr, weights.indptr[1:], strict=False)):
-        if start < end:
-            first, last = weights.indices[start] - side.start, weights.indices[end - 1] - side.start
-            lines[max(first, 0) : max(last + 1, 0)].any(axis=0, out=reached[pixel])
+    for pixel, (first, end) in enumerate(np.clip(axis.reach - side.start, 0, len(lines))):
+        if first < end:
+            np.logical_or.reduce(lines[first:end], axis=0, out=reached[pixel])
     return np.moveaxis(reached, 0, position)
 
 
