@@ -11,18 +11,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from megamedical.build import BuildReport, build
-    from megamedical.catalog import Catalog, catalog
+    from megamedical.catalogue import Catalog, catalog
+    from megamedical.pipeline import BuildReport, build
     from megamedical.store import Store, open_store
 
 __all__ = ["BuildReport", "Catalog", "Store", "build", "catalog", "open_store"]
 __version__ = version("megamedical")
 
 _HOMES = {
-    "BuildReport": "build",
-    "build": "build",
-    "Catalog": "catalog",
-    "catalog": "catalog",
+    "BuildReport": "pipeline",
+    "build": "pipeline",
+    "Catalog": "catalogue",
+    "catalog": "catalogue",
     "Store": "store",
     "open_store": "store",
 }

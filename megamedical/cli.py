@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from megamedical.build import BuildReport
+    from megamedical.pipeline import BuildReport
     from megamedical.store import Store
 
 INCOMPLETE = 3  # exit code: something that was asked for is missing
@@ -69,7 +69,7 @@ def main(
 def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False) -> None:
     """List the catalogue: what there is, how large, and on what terms."""
     with _errors_explained():
-        from megamedical.catalog import catalog
+        from megamedical.catalogue import catalog
         from megamedical.disk import in_words
 
         table = catalog(manifests).table.reset_index()
@@ -136,8 +136,8 @@ def build(
     processed; the rest is built all the same.
     """
     with _errors_explained():
-        from megamedical.build import build as run
-        from megamedical.catalog import catalog
+        from megamedical.catalogue import catalog
+        from megamedical.pipeline import build as run
         from megamedical.progress import Silence, listener
 
         console = _console()

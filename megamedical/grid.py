@@ -44,8 +44,8 @@ class Axis:
 
     @cached_property
     def keeps_voxels(self) -> bool:
-        """Whether every point of the grid is a voxel, so that nothing is interpolated."""
-        return np.array_equal(self.positions, np.round(self.positions))
+        """Whether the grid has every voxel once and nothing between them."""
+        return np.array_equal(self.positions[~self.outside], np.arange(self.voxels))
 
     @property
     def growth(self) -> float:
@@ -75,6 +75,11 @@ class Axis:
         weights = blur @ resampling.nearest(self.positions, self.voxels)
         weights.sort_indices()
         return weights
+
+    @cached_property
+    def sampled(self) -> NDArray[np.int64]:
+        """The voxels that points of the grid take their label from, in order."""
+        return np.unique(self.shrink_mask.indices)
 
     @cached_property
     def reach(self) -> NDArray[np.int64]:

@@ -147,10 +147,10 @@ def _percentiles(voxels: NDArray[Any], percentiles: tuple[float, float]) -> Rang
 def _resampled_percentiles(
     voxels: NDArray[Any], axes: Sequence[Axis], percentiles: tuple[float, float], high: float
 ) -> Range:
-    """Percentiles of the resampled voxels above zero, to a millionth of the highest intensity."""
+    """Percentiles of the resampled voxels above zero, to a 500,000th of the highest."""
     if high <= 0:
         raise SubjectError("standardise", "", "no voxel is above zero")
-    width = high / _BINS
+    width = 2 * high / _BINS  # the spline overshoots, but not by as much as that
     counts = np.zeros(_BINS, dtype=np.int64)
     for block in _blocks(voxels, axes):
         positive = block[block > 0]
@@ -158,6 +158,7 @@ def _resampled_percentiles(
         counts += np.bincount(bins, minlength=_BINS)
     below = np.cumsum(counts)
     ranks = np.asarray(percentiles) / 100 * (below[-1] - 1)
-    bins = np.searchsorted(below, ranks, side="right")
-    low, high = (bins + 0.5) * width
+    whole = np.floor(ranks)
+    at, after = ((np.searchsorted(below, whole + n, side="right") + 0.5) * width for n in (0, 1))
+    low, high = at + (ranks - whole) * (after - at)
     return Range(float(low), float(high))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.errors import SubjectError
 from megamedical.grid import Axis, standard_axes
 from megamedical.intensity import Range, intensity_range, standard_planes
 from megamedical.manifest import Group
@@ -63,7 +64,8 @@ def slice_subject(scan: Scan, segmentation: Segmentation, group: Group, resoluti
         resolution: H and W of the slices, in pixels.
 
     Raises:
-        SubjectError: the image holds NaN or is constant, see `intensity_range`.
+        SubjectError: the image holds NaN or is constant, see `intensity_range`; or all labels are
+            lost on a coarser grid.
     """
     axes = standard_axes(scan, group, resolution)
     intensities = intensity_range(scan, axes, group.intensity)
@@ -95,12 +97,16 @@ def _slice_volume(
     for label, box in segmentation.boxes().items():
         voxels = segmentation.mask(label, box)
         pixels = _pixels_per_slice(voxels, box, axes)
+        if not pixels[0].any():  # the label lies between the points of a coarser grid
+            continue
         for plane in planes:
             axis = AXIS_OF_PLANE[plane]
             coverage = _coverage_per_slice(voxels, box, axes, axis)
             for index, slicings in _chosen(pixels[axis], coverage):
                 mask = _mask(segmentation, label, box, axes, axis, index)
                 masks.append(SliceOfLabel(plane, index, label, slicings, _upright(mask, plane)))
+    if not masks:
+        raise SubjectError("slice", "", "no label is left on the standard grid: all are too small")
     images = {
         (plane, index): _upright(
             _image(scan.voxels, axes, AXIS_OF_PLANE[plane], index, intensities), plane
@@ -156,9 +162,11 @@ def _any_in_reach(
     mask: NDArray[np.bool_], position: int, axis: Axis, side: slice
 ) -> NDArray[np.bool_]:
     """For each pixel along one axis, whether the label is anywhere in its reach."""
-    lines = np.ascontiguousarray(np.moveaxis(mask, position, 0))
+    seen = axis.sampled[(axis.sampled >= side.start) & (axis.sampled < side.stop)]
+    lines = np.moveaxis(mask, position, 0)
+    lines = np.ascontiguousarray(lines if len(seen) == len(lines) else lines[seen - side.start])
     reached = np.zeros((axis.resolution, *lines.shape[1:]), dtype=np.bool_)
-    for pixel, (first, end) in enumerate(np.clip(axis.reach - side.start, 0, len(lines))):
+    for pixel, (first, end) in enumerate(np.searchsorted(seen, axis.reach)):
         if first < end:
             np.logical_or.reduce(lines[first:end], axis=0, out=reached[pixel])
     return np.moveaxis(reached, 0, position)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from megamedical import store as stores
 from megamedical.archives import unpack
-from megamedical.catalog import Catalog, Selection, catalog
+from megamedical.catalogue import Catalog, Selection, catalog
 from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
 from megamedical.location import Location, whole_file
 from megamedical.manifest import (
