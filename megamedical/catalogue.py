@@ -89,8 +89,9 @@ class Catalog(Mapping[str, DatasetManifest]):
         for name in names:
             dataset, _, group = name.partition("/")
             self._expect(dataset, self)
-            if group and chosen.get(dataset) != set():
+            if group:
                 self._expect(group, self[dataset].groups, f"{dataset}/")
+            if group and chosen.get(dataset) != set():
                 chosen.setdefault(dataset, set()).add(group)
             else:
                 chosen[dataset] = set()
@@ -104,10 +105,13 @@ class Catalog(Mapping[str, DatasetManifest]):
     @staticmethod
     def _expect(name: str, known: Mapping[str, object], prefix: str = "") -> None:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            guess = (
-                f"Did you mean {prefix}{near[0]}?" if near else f"There are: {', '.join(known)}."
-            )
+            near = get_close_matches(name.lower(), known, n=1)
+            if near:
+                guess = f"Did you mean {prefix}{near[0]}?"
+            elif known:
+                guess = f"There are: {', '.join(known)}."
+            else:
+                guess = f"Name {prefix.rstrip('/')} alone: it is chosen as a whole."
             raise SelectionError(f"{prefix}{name} is not in the catalogue.", guess)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 INCOMPLETE = 3  # exit code: something that was asked for is missing
 INTERRUPTED = 130
 _SHOWN = 20  # failures, before the summary points to the table
+_MANY = 12  # groups of a dataset, before the summary adds them up
+_WIDE = 120  # columns, where the output is no terminal
 
 app = typer.Typer(
     name="megamedical",
@@ -210,7 +212,7 @@ def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
             return
         console = _console()
         shown = _table("group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples")
-        for row in rows:
+        for row in _condensed(rows):
             shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
         console.print(shown)
         console.print(
@@ -244,13 +246,13 @@ def preview(
 
 def _summarise(report: BuildReport, console: Console) -> None:
     shown = _table("group", ">subjects", ">failed", ">tasks", ">images", ">masks", "")
-    for group in report.groups:
+    for row in _condensed([{"group": g.path, **_as_plain(g)} for g in report.groups]):
         shown.add_row(
-            group.path,
-            f"{group.subjects:,}",
-            f"[red]{group.failed:,}[/]" if group.failed else "0",
-            *(f"{count:,}" for count in (group.tasks, group.images, group.masks)),
-            "was there" if group.was_there else "",
+            row["group"],
+            f"{row['subjects']:,}",
+            f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
+            *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
+            "was there" if row["was_there"] else "",
         )
     if report.groups:
         console.print(shown)
@@ -290,20 +292,43 @@ def _contents(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
+def _condensed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row instead of many, with the sums, for a dataset of very many groups."""
+    datasets: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        datasets.setdefault(row["group"].partition("/")[0], []).append(row)
+    condensed = []
+    for dataset, groups in datasets.items():
+        if len(groups) <= _MANY:
+            condensed += groups
+            continue
+        sums = {
+            key: sum(row[key] for row in groups) if type(value) is int else value
+            for key, value in groups[0].items()
+        }
+        condensed.append({**sums, "group": f"{dataset}/… ({len(groups):,} groups)"})
+    return condensed
+
+
 def _table(*columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column[:1] == ">" else "left")
+        right = column[:1] == ">"
+        table.add_column(
+            column.lstrip(">"), justify="right" if right else "left", no_wrap=column == columns[0]
+        )
     return table
 
 
 def _console() -> Console:
+    import sys
+
     from rich.console import Console
 
-    return Console()
+    return Console(width=None if sys.stdout.isatty() else _WIDE)
 
 
 def _as_plain(value: Any) -> Any:  # noqa: ANN401

@@ -8,6 +8,7 @@ place in it, and what to write instead.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -30,6 +31,7 @@ Role = Literal["train", "dev", "heldout", "extra"]
 Access = Literal["open", "kaggle", "synapse", "registration", "agreement", "dead", "generated"]
 Plane = Literal["axial", "coronal", "sagittal"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\][^/\\]*$")]
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
 MODALITIES = {
@@ -65,7 +67,7 @@ class Citation(_Facts):
     title: str
     authors: str
     year: int
-    doi: str | None = None
+    doi: Annotated[str, StringConstraints(pattern=r"^10\.[0-9]{4,}/\S+$")] | None = None
 
 
 class Archive(_Facts):
@@ -76,13 +78,13 @@ class Archive(_Facts):
     content is unpacked below, for archives whose files would otherwise have the same names.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
+    name: FileName
     urls: tuple[str, ...] = ()
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
     size: Annotated[int, Field(gt=0)] | None = None
     roughly: Annotated[int, Field(gt=0)] | None = None
-    into: str = ""
+    into: Annotated[str, StringConstraints(pattern=r"^([^./\\][^/\\]*)?$")] = ""
 
 
 class Mask(_Facts):
@@ -181,9 +183,15 @@ class Group(_Facts):
     def _are_named(cls, labels: dict[int, str]) -> dict[int, str]:
         if not labels:
             raise ValueError("name at least one label: `{1: liver}`")
+        same: dict[str, str] = {}
         for value, name in labels.items():
+            if value < 1:
+                raise ValueError(f"{value} is no label: 0 is the background, labels are above it")
             if not slug(name):
                 raise ValueError(f"label {value} needs a name with letters or digits")
+            other = same.setdefault(slug(name), name)
+            if other != name:
+                raise ValueError(f"{other!r} and {name!r} would be one task: spell them alike")
         return labels
 
     @model_validator(mode="after")
@@ -192,6 +200,8 @@ class Group(_Facts):
             raise ValueError(
                 "`planes:` belongs to `dimension: 3` (axial, coronal, sagittal), and only there"
             )
+        if len(set(self.planes)) < len(self.planes):
+            raise ValueError("name each of `planes:` once")
         if self.dimension == 2 and self.grid != "native":
             raise ValueError("a picture has no spacing: leave `grid:` out")
         return self
@@ -228,17 +238,21 @@ class FileGroup(Group):
 
     @model_validator(mode="after")
     def _uses_known_fields(self) -> Self:
-        fields = set(Pattern(self.image).fields) | set(self.fields)
-        lookups = [text for lookup in self.fields.values() for text in (lookup.file, lookup.equals)]
-        for text in (self.subject, self.patient, *self.mask.patterns, *lookups):
-            unknown = set(Pattern(text).fields) - fields
-            if unknown:
-                raise ValueError(
-                    f"{text!r} uses {{{sorted(unknown)[0]}}}, which `image:` does not have "
-                    f"(it has {', '.join(sorted(fields)) or 'none'})"
-                )
-        if self.mask.files and set(self.mask.files) != set(self.labels.values()):
+        Pattern(self.image).check()
+        known = set(Pattern(self.image).fields)
+        for name, lookup in self.fields.items():
+            _expect_fields(known, lookup.file, lookup.equals)
+            known.add(name)
+        _expect_fields(known, self.subject, self.patient, *self.mask.patterns)
+        return self
+
+    @model_validator(mode="after")
+    def _decodes_its_labels(self) -> Self:
+        names = set(self.labels.values())
+        if self.mask.files and set(self.mask.files) != names:
             raise ValueError("`mask.files` and `labels` must name the same labels")
+        if self.mask.decode == "threshold" and len(names) > 1:
+            raise ValueError("`decode: threshold` gives one label; name no others in `labels:`")
         return self
 
 
@@ -290,6 +304,8 @@ class DatasetManifest(_Facts):
         if self.access not in ("open", "generated") and not self.how_to_get:
             raise ValueError(f"`access: {self.access}` needs `how_to_get:`, the steps for a user")
         names = [archive.name for archive in self.archives]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `archives:` have the same name; give each its own")
         for group_name, group in self.groups.items():
             for name in group.archives or ():
                 if name not in names:
@@ -317,9 +333,11 @@ def read_manifest(path: Path) -> DatasetManifest:
             place in it, and what to write instead.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ManifestError(f"{path} is not YAML: {error}") from error
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{path} is not YAML: {error}", "Put text with braces or colons in quotes, and name each key once."
+        ) from error
     try:
         manifest = DatasetManifest.model_validate(content)
     except ValidationError as error:
@@ -332,12 +350,40 @@ def read_manifest(path: Path) -> DatasetManifest:
     return manifest
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which no key comes twice: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, (place, _) in zip(keys, node.value, strict=True):
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"`{key}:` comes twice here", problem_mark=place.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _expect_fields(known: Collection[str], *patterns: str) -> None:
+    for text in patterns:
+        Pattern(text).check()
+        unknown = sorted(set(Pattern(text).fields) - set(known))
+        if unknown:
+            raise ValueError(
+                f"{text!r} uses {{{unknown[0]}}}, which `image:` does not have "
+                f"(it has {', '.join(sorted(known)) or 'none'})"
+            )
+
+
 def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(step) for step in location) or "the whole file"
 
 
 def _reason(error: ErrorDetails) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_type" and isinstance(error["input"], dict):
+        return "text with braces must be in quotes"
+    if error["type"] == "model_type":
+        return "must be `key: value` lines"
     if error["type"] == "extra_forbidden":
         return "no such key; look for a misspelling"
     if error["type"] == "missing":

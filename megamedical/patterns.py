@@ -39,6 +39,22 @@ class Pattern:
         """The pattern's text with its fields filled in."""
         return _TOKEN.sub(lambda token: fields[token["field"]], self.text)
 
+    def check(self) -> None:
+        """Make sure that every brace is a field's.
+
+        Raises:
+            ValueError: one is not, or what a field may match is no regular expression.
+        """
+        if re.search("[{}]", _TOKEN.sub("", self.text)):
+            raise ValueError(
+                f"{self.text!r} has a brace that is no field's: write {{name}} or "
+                "{name:expression}, the name in small letters and underscores"
+            )
+        try:
+            self.match("")
+        except re.error as error:
+            raise ValueError(f"{self.text!r} holds no regular expression: {error}") from error
+
     @cached_property
     def _expression(self) -> re.Pattern[str]:
         parts: list[str] = []

@@ -166,7 +166,8 @@ class _Plan:
     @property
     def inputs(self) -> str:
         """What the group is made from, as far as is known without reading a file."""
-        return digest([sorted(job.fingerprint for job in self.jobs), dict(self.splits)])
+        records = sorted(job.fingerprint for job in self.jobs)
+        return digest([self.dataset.role, records, dict(self.splits)])
 
 
 @dataclass

@@ -7,8 +7,11 @@ Readers are chosen by the file's suffix. Whatever a file holds, it ends as an ar
 from __future__ import annotations
 
 import gzip
+import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -28,7 +31,7 @@ Grey = Literal["float", "rounded"]
 _VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img")
 _FREESURFER = (".mgz", ".mgh")
 _SHEAR = 1e-3  # largest cosine between two axes of a volume that counts as rounding
-_LARGEST = 1 << 34  # bytes of one scan, uncompressed: more is a damaged or hostile header
+_LARGEST = 1 << 34  # voxels of one scan: more is a damaged or hostile header
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +69,13 @@ def read_scan(path: Path, dimension: int, grey: Grey = "float") -> Scan:
         SubjectError: the file is damaged, of another dimension, or its axes are not orthonormal.
     """
     if dimension == 3:
-        return _canonical(_read_volume(path))
-    pixels = _read_picture(path, lambda picture: _luma(picture, grey))
-    return Scan(pixels, (1.0, 1.0))
+        scan = _canonical(_read_volume(path))
+    else:
+        pixels = _read_picture(path, lambda picture: _luma(picture, grey))
+        scan = Scan(pixels, (1.0, 1.0))
+    if scan.voxels.dtype.kind not in "biuf":
+        raise SubjectError("read", path.name, f"holds {scan.voxels.dtype} values, not intensities")
+    return scan
 
 
 def read_label_values(path: Path, dimension: int) -> NDArray[Any]:
@@ -101,17 +108,19 @@ def _read_with_simpleitk(path: Path) -> _Volume:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
+    with _blaming(path):
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            if "orthonormal" in str(error):
+                return _read_with_nibabel(path)
+            raise
         size = list(reader.GetSize())
         _expect_volume(path, size, reader.GetNumberOfComponents())
+        _expect_whole(path, reader)
         if len(size) > 3:
             reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
         image = reader.Execute()
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            return _read_with_nibabel(path)
-        raise SubjectError("read", path.name, _reason(error)) from error
     directions = np.array(image.GetDirection()).reshape(3, 3)
     return _Volume(np.asarray(_Held(image)), directions, image.GetSpacing())
 
@@ -120,14 +129,11 @@ def _read_with_nibabel(path: Path) -> _Volume:
     """Read FreeSurfer's formats, and NIfTI whose axes ITK finds a little askew."""
     import nibabel as nib
     from nibabel.affines import voxel_sizes
-    from nibabel.filebasedimages import ImageFileError
 
-    try:
+    with _blaming(path):
         image = nib.load(path)
         _expect_volume(path, list(image.shape), 1)
         voxels = np.asanyarray(image.dataobj).reshape(image.shape[:3])
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise SubjectError("read", path.name, _reason(error)) from error
     spacing = voxel_sizes(image.affine)
     directions = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3] / spacing
     return _Volume(voxels.T, directions, tuple(spacing.tolist()))
@@ -143,6 +149,26 @@ def _expect_volume(path: Path, size: list[int], components: int) -> None:
         raise SubjectError("read", path.name, f"has {components} values a voxel, not one")
     if np.prod(size, dtype=np.float64) > _LARGEST:
         raise SubjectError("read", path.name, "its header claims more than 16 billion voxels")
+
+
+def _expect_whole(path: Path, reader: SimpleITK.ImageFileReader) -> None:
+    """Refuse NIfTI that was cut off: ITK takes what is missing for zeros, and says nothing."""
+    if not reader.HasMetaDataKey("bitpix"):
+        return
+    offset, bits = (int(reader.GetMetaData(key)) for key in ("vox_offset", "bitpix"))
+    length = offset + math.prod(reader.GetSize()) * bits // 8
+    content = path.with_suffix(".img") if _suffix(path) == ".hdr" else path
+    with content.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        found = file.seek(-4, os.SEEK_END) + 4
+        unpacked = int.from_bytes(file.read(4), "little")  # modulo 2^32, if nothing is cut off
+    if packed and unpacked == length % (1 << 32):
+        return
+    if packed:
+        with gzip.open(content) as unzipped:
+            found = unzipped.seek(length)
+    if found < length:
+        raise SubjectError("read", path.name, f"is cut off: {found} bytes of {length}")
 
 
 def _canonical(volume: _Volume) -> Scan:
@@ -167,20 +193,15 @@ def _canonical(volume: _Volume) -> Scan:
 
 
 def _read_picture(path: Path, convert: Callable[[Image.Image], NDArray[Any]]) -> NDArray[Any]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if _suffix(path) == ".npy":
         return _read_npy(path)
-    try:
-        with _opened(path) as file, Image.open(file) as picture:
-            frames = getattr(picture, "n_frames", 1)
-            if frames > 1:
-                raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
-            return convert(picture)
-    except UnidentifiedImageError as error:
-        raise SubjectError("read", path.name, "is no picture that can be read") from error
-    except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SubjectError("read", path.name, _reason(error)) from error
+    with _blaming(path), _opened(path) as file, Image.open(file) as picture:
+        frames = getattr(picture, "n_frames", 1)
+        if frames > 1:
+            raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
+        return convert(picture)
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -188,10 +209,8 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise SubjectError("read", path.name, _reason(error)) from error
+    with _blaming(path), path.open("rb") as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     if array.ndim != 2:
         raise SubjectError("read", path.name, f"has shape {array.shape}, not (H, W)")
     return array
@@ -239,9 +258,22 @@ def _suffix(path: Path) -> str:
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
 
 
-def _reason(error: Exception) -> str:
-    """The telling line of a library's message, without its source files and paths."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = lines[-1] if lines else type(error).__name__
-    told = re.sub(r"^ITK ERROR: |^\w*ImageIO\(0x[0-9a-f]+\): ?", "", told)
-    return re.sub(r"(/[^\s/:]+)+/", "", told)
+@contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Whatever a library raises while it reads a file, the file is at fault."""
+    try:
+        yield
+    except SubjectError:
+        raise
+    except Exception as error:
+        raise SubjectError("read", path.name, _reason(error, path)) from error
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """The telling line of a library's message, without its source files and our folders."""
+    lines = [line.strip() for line in str(error).replace(f"{path.parent}/", "").splitlines()]
+    told = [line for line in lines if line and not line.startswith("Reason: ")]  # errno, unrelated
+    line = re.sub(r"^(ITK|sitk::)\s?ERROR: |\w*ImageIO\(0x[0-9a-f]+\): ?", "", (told or [""])[-1])
+    if re.match("Unable to determine ImageIO reader|cannot identify image file", line):
+        return "is nothing that can be read, whatever its name says"
+    return line if " " in line else f"{type(error).__name__}: {line}"

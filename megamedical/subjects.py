@@ -66,14 +66,14 @@ def find_subjects(
     claimed: set[str] = set()
     matches = _matches(group.image, tree)
     for path, matched in matches:
+        claimed |= {path, *_masks(group, matched)}
         try:
-            subject = _subject(path, matched, group, tree)
+            fields = _with_lookups(group, matched, tree)
+            claimed |= {*_masks(group, fields)}
+            if Pattern(group.subject).fill(fields) not in excluded:
+                subjects.append(_subject(path, fields, group, tree))
         except SubjectError as error:
             failures.append(Failure.of(dataset, name, Path(path).name, error))
-            continue
-        claimed |= set(subject.files)
-        if subject.name not in excluded:
-            subjects.append(subject)
     for text in group.mask.patterns:
         for path, _ in _matches(text, tree):
             if path not in claimed:
@@ -98,13 +98,22 @@ def _matches(text: str, tree: Tree) -> list[tuple[str, dict[str, str]]]:
     return [(path, fields) for path, fields in found if fields is not None]
 
 
-def _subject(path: str, matched: dict[str, str], group: FileGroup, tree: Tree) -> Subject:
+def _masks(group: FileGroup, fields: Mapping[str, str]) -> list[str]:
+    """The masks that an image of these fields has, as far as the fields say."""
+    patterns = map(Pattern, group.mask.patterns)
+    return [pattern.fill(fields) for pattern in patterns if fields.keys() >= {*pattern.fields}]
+
+
+def _with_lookups(group: FileGroup, matched: Mapping[str, str], tree: Tree) -> dict[str, str]:
     fields = dict(matched)
     for name, lookup in group.fields.items():
         fields[name] = _look_up(lookup, fields, tree)
+    return fields
+
+
+def _subject(path: str, fields: dict[str, str], group: FileGroup, tree: Tree) -> Subject:
     files = {path: tree[path]}
-    for text in group.mask.patterns:
-        mask = Pattern(text).fill(fields)
+    for mask in _masks(group, fields):
         if mask not in tree:
             raise SubjectError("match", path, f"an image without its mask {mask}")
         files[mask] = tree[mask]
