@@ -31,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
 
 
@@ -103,11 +104,11 @@ def build(
     raw: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for archives and what comes of them. [default: beside the store]"
+            help="Folder for archives and what comes of them. (default: beside the store)"
         ),
     ] = None,
     mirror: Annotated[
-        Path | None, typer.Option(help="Folder with archives as <dataset>/<file name>, used first.")
+        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
     ] = None,
     role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
@@ -116,7 +117,7 @@ def build(
     ] = 128,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes; 0 for this one alone. [default: one per core]"),
+        typer.Option(min=0, help="Processes; 0 for this one alone. (default: one per core)"),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler to work with, tcp://HOST:PORT.")

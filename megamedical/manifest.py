@@ -336,7 +336,8 @@ def read_manifest(path: Path) -> DatasetManifest:
         content: Any = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(
-            f"{path} is not YAML: {error}", "Put text with braces or colons in quotes, and name each key once."
+            f"{path} is not YAML: {error}",
+            "Put text with braces or colons in quotes, and name each key once.",
         ) from error
     try:
         manifest = DatasetManifest.model_validate(content)

@@ -123,10 +123,11 @@ def build(
         names, role=role, everything=everything, tasks=tasks, subjects=subjects
     )
     location = Location(store)
-    stores.begin(location, resolution, seed)
+    attributes = stores.begin(location, resolution, seed)
     with workers(workers_count, scheduler) as crew:
         work = _Build(
             location=location,
+            attributes=attributes,
             raw=_raw_folder(location, raw),
             mirror=None if mirror is None else Path(mirror).resolve(),
             resolution=resolution,
@@ -175,6 +176,7 @@ class _Build:
     """One run of `build`, stage by stage."""
 
     location: Location
+    attributes: stores.StoreAttributes
     raw: Path
     mirror: Path | None
     resolution: int
@@ -188,11 +190,12 @@ class _Build:
     def run(self, chosen: Sequence[Selection]) -> BuildReport:
         unpacked = self._obtain(chosen)
         plans = [plan for selection in chosen for plan in self._match(selection, unpacked)]
-        there = {plan.path: found for plan in plans if (found := self._there(plan))}
+        groups = self.attributes.groups
+        there = {p.path: found for p in plans if (found := _there(p, groups.get(p.path)))}
         todo = [plan for plan in plans if plan.path not in there]
         failures = self._process(todo)
         packed = self._pack(todo, failures)
-        attributes = self._publish(todo, packed, failures)
+        attributes = self._publish(todo, packed, failures) if todo else self.attributes
         outcomes = [
             there.get(plan.path) or _outcome(plan, packed.get(plan.path), failures[plan.path])
             for plan in plans
@@ -303,18 +306,6 @@ class _Build:
             for subject in subjects
         ]
         return _Plan(dataset, name, group, jobs, splits, failures, folder)
-
-    def _there(self, plan: _Plan) -> GroupOutcome | None:
-        """The outcome of an earlier build, if the store has the group as it would be built now."""
-        attributes = stores.read_attributes(self.location)
-        try:
-            earlier = json.loads((plan.folder / "packed.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        known = attributes and attributes.groups.get(plan.path) == earlier["fingerprint"]
-        if not known or earlier["inputs"] != plan.inputs or earlier["outcome"]["failed"]:
-            return None
-        return GroupOutcome(**{**earlier["outcome"], "was_there": True})
 
     def _process(self, plans: Sequence[_Plan]) -> dict[str, list[Failure]]:
         """Stage a record of every subject; the failures of each group, with those of matching."""
@@ -454,6 +445,19 @@ def _outcome(plan: _Plan, packed: PackedGroup | None, failures: Sequence[Failure
         masks=packed.masks if packed else 0,
         was_there=False,
     )
+
+
+def _there(plan: _Plan, fingerprint: str | None) -> GroupOutcome | None:
+    """The outcome of an earlier build, if the store has the group as it would be built now."""
+    try:
+        earlier = json.loads((plan.folder / "packed.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    if fingerprint != earlier["fingerprint"] or plan.inputs != earlier["inputs"]:
+        return None
+    if earlier["outcome"]["failed"]:  # may have been mended
+        return None
+    return GroupOutcome(**{**earlier["outcome"], "was_there": True})
 
 
 def _died(job: Job, error: Exception) -> Failure:
