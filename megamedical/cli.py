@@ -187,7 +187,7 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
             typer.echo(json.dumps(_as_plain(verdict), indent=2))
         else:
             for problem in verdict.problems:
-                console.print(f"[red]✗[/] {problem}", highlight=False)
+                _say(console, problem, "[red]✗[/] ")
             said = (
                 f"{verdict.groups:,} groups, {verdict.images:,} images, {verdict.masks:,} masks, "
                 f"{verdict.examples:,} examples"
@@ -216,11 +216,11 @@ def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
         for row in _condensed(rows):
             shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
         console.print(shown)
-        console.print(
+        _say(
+            console,
             f"{store}: {opened.resolution} x {opened.resolution} pixels, "
             f"{len(opened.tasks):,} tasks, {len(opened.failures):,} failures, "
             f"fingerprint {opened.attributes.fingerprint[:12]}",
-            highlight=False,
         )
 
 
@@ -258,19 +258,16 @@ def _summarise(report: BuildReport, console: Console) -> None:
     if report.groups:
         console.print(shown)
     for failure in report.failures[:_SHOWN]:
-        console.print(
-            f"[red]✗[/] {failure.dataset}/{failure.group} {failure.subject}: {failure.stage}: "
-            f"{failure.file}: {failure.reason}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        subject = f"{failure.dataset}/{failure.group} {failure.subject}"
+        line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"
+        _say(console, line, "[red]✗[/] ")
     if len(report.failures) > _SHOWN:
-        console.print(f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
+        _say(console, f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
     for missing in report.missing:
-        console.print(f"[yellow]![/] {missing.what}", highlight=False, soft_wrap=True)
-        console.print(f"  {missing.remedy}", highlight=False, soft_wrap=True)
-        console.print(f"  Left out: {', '.join(missing.groups)}", highlight=False, soft_wrap=True)
-    console.print(f"Store: {report.store}  fingerprint {report.fingerprint[:12]}", highlight=False)
+        _say(console, missing.what, "[yellow]![/] ")
+        _say(console, f"  {missing.remedy}")
+        _say(console, f"  Left out: {', '.join(missing.groups)}")
+    _say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
 
 
 def _contents(store: Store) -> list[dict[str, Any]]:
@@ -324,6 +321,13 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def _say(console: Console, line: str, before: str = "") -> None:
+    """Print a line as it is, unbroken: paths may hold what Rich takes for its markup."""
+    from rich.markup import escape
+
+    console.print(f"{before}{escape(line)}", highlight=False, soft_wrap=True)
+
+
 def _console() -> Console:
     import sys
 
@@ -349,10 +353,11 @@ def _errors_explained() -> Iterator[None]:
         from rich.console import Console
 
         console = Console(stderr=True)
-        console.print(f"[red]{type(error).__name__}[/]: {error.problem}", highlight=False)
+        _say(console, f": {error.problem}", f"[red]{type(error).__name__}[/]")
         if error.remedy:
-            console.print(error.remedy, highlight=False)
+            _say(console, error.remedy)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
-        typer.echo("\nInterrupted. What is finished is kept: the same command goes on from here.")
+        said = "\nInterrupted. What is finished is kept: the same command goes on from here."
+        typer.echo(said, err=True)
         raise typer.Exit(INTERRUPTED) from error

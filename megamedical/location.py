@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import fsspec
+
+from megamedical.disk import explain_full
 
 
 @contextmanager
@@ -34,10 +36,25 @@ class Location:
         return self.url
 
     @property
+    def absolute(self) -> str:
+        """Its place for a process that may be at work in another folder."""
+        return str(self.folder or self.url)
+
+    @property
     def folder(self) -> Path | None:
         """The store's folder, where it is on this machine."""
         local = isinstance(self._files, fsspec.implementations.local.LocalFileSystem)
         return Path(self._root) if local else None
+
+    @contextmanager
+    def explaining_full(self) -> Iterator[None]:
+        """Say which disk it is that fills up while the store is written.
+
+        Raises:
+            MegaMedicalError: no space was left.
+        """
+        with explain_full(self.folder, None, "the store") if self.folder else nullcontext():
+            yield
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
@@ -55,6 +72,13 @@ class Location:
                 path.write_bytes(content)
         else:
             self._files.pipe_file(f"{self._root}/{name}", content)
+
+    def move(self, name: str, to: str) -> None:
+        """Put a file in the place of another, unless that was done already."""
+        if self.folder and self.exists(name):
+            (self.folder / name).replace(self.folder / to)
+        elif self.exists(name):
+            self._files.mv(f"{self._root}/{name}", f"{self._root}/{to}")
 
     def remove(self, name: str) -> None:
         """Remove a folder and all that is in it, if it is there."""

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from megamedical.disk import explain_full
 from megamedical.location import Location, whole_file
 from megamedical.manifest import Group, slug
 from megamedical.processing import PROCESSING, digest, facts_that_matter
@@ -92,9 +93,10 @@ def pack(job: GroupJob) -> PackedGroup:
             list(_task_rows(job, members, tasks, fingerprint)), schema=TASKS
         ),
     }
-    for name, table in rows.items():
-        with whole_file(job.tables / f"{name}.parquet") as path:
-            path.write_bytes(encode_table(table))
+    with explain_full(job.tables.parent, None, "the rows of the tables"):
+        for name, table in rows.items():
+            with whole_file(job.tables / f"{name}.parquet") as path:
+                path.write_bytes(encode_table(table))
     return PackedGroup(
         job.dataset, job.name, fingerprint, len(members), len(tasks), images, masks, job.tables
     )
@@ -149,17 +151,19 @@ def _write_arrays(
 ) -> None:
     import zarr
 
-    root = zarr.open_group(Location(job.store).zarr(), mode="a")
-    group = root.require_group(job.dataset).create_group(
-        job.name, overwrite=True, attributes={"fingerprint": fingerprint}
-    )
-    image_array = create_array(group, "images", images, job.resolution)
-    mask_array = create_array(group, "masks", masks, job.resolution)
-    with _Appender(image_array) as image_end, _Appender(mask_array) as mask_end:
-        for member in members:
-            record = Record.load(member.path)
-            image_end.append(record.images[list(member.images)])
-            mask_end.append(record.masks[list(member.masks)])
+    location = Location(job.store)
+    with location.explaining_full():
+        root = zarr.open_group(location.zarr(), mode="a")
+        group = root.require_group(job.dataset).create_group(
+            job.name, overwrite=True, attributes={"fingerprint": fingerprint}
+        )
+        image_array = create_array(group, "images", images, job.resolution)
+        mask_array = create_array(group, "masks", masks, job.resolution)
+        with _Appender(image_array) as image_end, _Appender(mask_array) as mask_end:
+            for member in members:
+                record = Record.load(member.path)
+                image_end.append(record.images[list(member.images)])
+                mask_end.append(record.masks[list(member.masks)])
 
 
 def create_array(group: Any, name: str, length: int, resolution: int) -> Any:  # noqa: ANN401

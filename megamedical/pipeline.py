@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from megamedical import store as stores
 from megamedical.archives import unpack
 from megamedical.catalogue import Catalog, Selection, catalog
+from megamedical.disk import explain_full
 from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
 from megamedical.location import Location, whole_file
 from megamedical.manifest import (
@@ -321,6 +322,8 @@ class _Build:
                 elif isinstance(result, Exception):
                     failures[path].append(_died(job, result))
                 step(f"{path} {job.subject.name}")
+        for found in failures.values():
+            found.sort(key=lambda failure: (failure.subject, failure.file))
         return failures
 
     def _pack(
@@ -349,7 +352,7 @@ class _Build:
 
     def _group_job(self, plan: _Plan, records: Mapping[str, Path]) -> GroupJob:
         return GroupJob(
-            store=str(self.location),
+            store=self.location.absolute,
             dataset=plan.dataset.id,
             name=plan.name,
             group=plan.group,
@@ -384,7 +387,10 @@ class _Build:
                     "fingerprint": groups[plan.path],
                     "outcome": vars(outcome),
                 }
-                with whole_file(plan.folder / "packed.json") as path:
+                with (
+                    explain_full(plan.folder, None, "what was packed"),
+                    whole_file(plan.folder / "packed.json") as path,
+                ):
                     path.write_text(json.dumps(memory), encoding="utf-8")
         return attributes
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from megamedical.errors import StoreError
+from megamedical.errors import MegaMedicalError, StoreError
 from megamedical.store import Store
 
 _TILE = 192  # pixels of one slice on the sheet
@@ -90,7 +90,13 @@ def preview(
 
 
 def save_preview(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet, in the format that the file's name says."""
+    """Write a sheet, in the format that the file's name says.
+
+    Raises:
+        MegaMedicalError: pictures are not written to such files.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise MegaMedicalError(f"{path} does not say what picture it is to be", "Name it .png.")
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 

@@ -31,6 +31,7 @@ Grey = Literal["float", "rounded"]
 _VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img")
 _FREESURFER = (".mgz", ".mgh")
 _SHEAR = 1e-3  # largest cosine between two axes of a volume that counts as rounding
+_NIFTI_FLOATS = ("16", "64")  # codes of its header for single and double precision
 _LARGEST = 1 << 34  # voxels of one scan: more is a damaged or hostile header
 
 
@@ -118,11 +119,26 @@ def _read_with_simpleitk(path: Path) -> _Volume:
         size = list(reader.GetSize())
         _expect_volume(path, size, reader.GetNumberOfComponents())
         _expect_whole(path, reader)
-        if len(size) > 3:
-            reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
-        image = reader.Execute()
-    directions = np.array(image.GetDirection()).reshape(3, 3)
-    return _Volume(np.asarray(_Held(image)), directions, image.GetSpacing())
+        if _is_nifti_of_floats(reader):
+            voxels = _nifti_voxels(path)
+        else:
+            if len(size) > 3:
+                reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
+            voxels = np.asarray(_Held(reader.Execute()))
+    directions = np.array(reader.GetDirection()).reshape(len(size), len(size))[:3, :3]
+    return _Volume(voxels, directions, tuple(reader.GetSpacing()[:3]))
+
+
+def _is_nifti_of_floats(reader: SimpleITK.ImageFileReader) -> bool:
+    return reader.HasMetaDataKey("bitpix") and reader.GetMetaData("datatype") in _NIFTI_FLOATS
+
+
+def _nifti_voxels(path: Path) -> NDArray[Any]:
+    """The voxels of NIfTI as they are: ITK makes NaN and infinity 0, and says nothing."""
+    import nibabel as nib
+
+    image = nib.load(path)
+    return np.asanyarray(image.dataobj).reshape(image.shape[:3]).T
 
 
 def _read_with_nibabel(path: Path) -> _Volume:
@@ -135,7 +151,8 @@ def _read_with_nibabel(path: Path) -> _Volume:
         _expect_volume(path, list(image.shape), 1)
         voxels = np.asanyarray(image.dataobj).reshape(image.shape[:3])
     spacing = voxel_sizes(image.affine)
-    directions = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3] / spacing
+    with np.errstate(invalid="ignore", divide="ignore"):  # no spacing, no directions
+        directions = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3] / spacing
     return _Volume(voxels.T, directions, tuple(spacing.tolist()))
 
 

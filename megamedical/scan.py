@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,8 +57,12 @@ class LabelMap:
         """See `Segmentation`."""
         return self._values.shape
 
-    def boxes(self) -> dict[str, Box]:
+    def boxes(self) -> Mapping[str, Box]:
         """See `Segmentation`."""
+        return self._boxes
+
+    @cached_property
+    def _boxes(self) -> dict[str, Box]:
         highest = max(value for values in self._labels.values() for value in values)
         foreground = _box_of(self._values)
         if foreground is None:
@@ -88,8 +93,12 @@ class Layers:
         """See `Segmentation`."""
         return next(iter(self._layers.values())).shape
 
-    def boxes(self) -> dict[str, Box]:
+    def boxes(self) -> Mapping[str, Box]:
         """See `Segmentation`."""
+        return self._boxes
+
+    @cached_property
+    def _boxes(self) -> dict[str, Box]:
         boxes = {label: _box_of(layer) for label, layer in self._layers.items()}
         return {label: box for label, box in boxes.items() if box is not None}
 

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 
 _NEXT = "manifests/.next"  # tables on their way into the store
-_AGAIN = "A build is at work there or was cut off: run it (again) to its end."
+_AGAIN = (
+    "A build is at work there or was cut off: run it (again) to its end. If that does not help, "
+    "delete the store and build it anew; what is staged is not processed again."
+)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,10 @@ def read_attributes(location: Location) -> StoreAttributes | None:
 
     if not location.exists("zarr.json"):
         return None
-    said = zarr.open_group(location.zarr(), mode="r").attrs.get("megamedical")
+    try:
+        said = zarr.open_group(location.zarr(), mode="r").attrs.get("megamedical")
+    except ValueError as error:  # an array, or a damaged file
+        raise StoreError(f"{location} is not a MegaMedical store: {error}") from error
     if said is None:
         raise StoreError(f"{location} is a Zarr group, but not a MegaMedical store.")
     if said["format"] != FORMAT:
@@ -178,13 +184,15 @@ def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
 
 
 def withdraw(location: Location, groups: Sequence[str]) -> None:
-    """Take groups out of the tables, before their arrays are written anew."""
+    """Take groups out of the store, failures too, before they are written anew."""
     attributes = read_attributes(location)
-    if attributes is None or not set(groups) & set(attributes.groups):
+    if attributes is None or not groups:
         return
     kept = {path: found for path, found in attributes.groups.items() if path not in groups}
     tables = _tables_without(location, attributes, groups)
     _finish(location, attributes.resolution, attributes.seed, kept, tables)
+    for path in groups:
+        location.remove(path)
 
 
 def publish(
@@ -227,10 +235,11 @@ def _finish(
         tables=sums,
         fingerprint=hashlib.sha256(made_of.encode()).hexdigest(),
     )
-    for name, content in encoded.items():
-        location.write(f"{_NEXT}/{name}.parquet", content)
-    location.write(f"{_NEXT}/attributes.json", json.dumps(asdict(attributes)).encode())
-    _roll_forward(location)
+    with location.explaining_full():
+        for name, content in encoded.items():
+            location.write(f"{_NEXT}/{name}.parquet", content)
+        location.write(f"{_NEXT}/attributes.json", json.dumps(asdict(attributes)).encode())
+        _roll_forward(location)
     return attributes
 
 
@@ -241,7 +250,7 @@ def _roll_forward(location: Location) -> None:
     if not location.exists(f"{_NEXT}/attributes.json"):
         return
     for name in TABLES:
-        location.write(f"manifests/{name}.parquet", location.read(f"{_NEXT}/{name}.parquet"))
+        location.move(f"{_NEXT}/{name}.parquet", f"manifests/{name}.parquet")
     attributes = json.loads(location.read(f"{_NEXT}/attributes.json"))
     zarr.open_group(location.zarr(), mode="a").attrs.put({"megamedical": attributes})
     location.remove(f"{_NEXT}/attributes.json")  # first, for it is what says that all is ready

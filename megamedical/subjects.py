@@ -43,7 +43,7 @@ class Failure:
 
 
 def list_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """Every file below some folders, by its path in them; no link is followed out of them."""
+    """Every file below some folders, by its path in them; no link to a folder is followed."""
     tree = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")):

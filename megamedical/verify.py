@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from megamedical.progress import Listener, Silence
+from megamedical.splits import SHARES
 from megamedical.store import Store, open_store
 
 
@@ -41,7 +42,7 @@ def verify(path: str | Path, listener: Listener | None = None) -> Verdict:
     groups = store.attributes.groups
     with (listener or Silence()).stage("verify", len(groups), "groups") as step:
         for group in groups:
-            counted, found = _arrays(store, group)
+            counted, found = _arrays_or_why_not(store, group)
             images, masks = images + counted[0], masks + counted[1]
             problems += found
             step(group)
@@ -52,28 +53,39 @@ def _tables(store: Store) -> Iterator[str]:
     tasks, examples, subjects = store.tasks, store.examples, store.subjects
     if tasks["task"].duplicated().any():
         yield "tasks: an id comes twice"
+        tasks = tasks.drop_duplicates("task")
     unknown = set(examples["task"]) ^ set(tasks["task"])
     if unknown:
         yield f"tasks and examples differ in {sorted(unknown)[0]} and {len(unknown) - 1} more"
-    listed = set(tasks["dataset"] + "/" + tasks["group"])
-    if listed != set(store.attributes.groups):
-        yield f"tasks has the groups {sorted(listed)}, the store {sorted(store.attributes.groups)}"
+    foreign = set(tasks["dataset"] + "/" + tasks["group"]) - set(store.attributes.groups)
+    if foreign:  # the other way round, a group may be without a task
+        yield f"tasks has groups that the store does not have: {', '.join(sorted(foreign))}"
     for (dataset, patient), splits in subjects.groupby(["dataset", "patient"])["split"]:
         if splits.nunique() > 1:
             yield f"{dataset}: patient {patient} is in several splits: {sorted(splits.unique())}"
-    counted = examples.groupby(["task", "split"]).size().unstack(fill_value=0)
-    for split in ("train", "dev", "test"):
-        if split in counted and not counted[split].equals(
-            tasks.set_index("task")[split].reindex(counted.index).astype(counted[split].dtype)
-        ):
+    stated = tasks.set_index("task")[list(SHARES)]
+    counted = pd.crosstab(examples["task"], examples["split"])
+    counted = counted.reindex(index=stated.index, columns=stated.columns, fill_value=0)
+    for split in SHARES:
+        if (counted[split] != stated[split]).any():
             yield f"tasks: the numbers of {split} subjects are not those of examples"
     home = examples["task"].str.split("/").str[:2].str.join("/")
     known = pd.Series(
         subjects["split"].to_numpy(),
         index=subjects["dataset"] + "/" + subjects["group"] + "/" + subjects["subject"],
     )
+    if known.index.duplicated().any():
+        yield "subjects: one comes twice"
+        known = known[~known.index.duplicated()]
     if not (known.reindex(home + "/" + examples["subject"]).to_numpy() == examples["split"]).all():
         yield "examples: a subject is not in subjects, or in another split there"
+
+
+def _arrays_or_why_not(store: Store, group: str) -> tuple[tuple[int, int], list[str]]:
+    try:
+        return _arrays(store, group)
+    except Exception as error:  # whatever a lost or damaged file makes its readers raise
+        return (0, 0), [f"{group}: its arrays cannot be read: {error}"]
 
 
 def _arrays(store: Store, group: str) -> tuple[tuple[int, int], list[str]]:
@@ -86,16 +98,17 @@ def _arrays(store: Store, group: str) -> tuple[tuple[int, int], list[str]]:
         if array.dtype != dtype or array.shape[1:] != shape
     ]
     if problems:
-        return (len(images), len(masks)), problems
+        return (images.shape[0], masks.shape[0]), problems
     for name, array in (("image", images), ("mask", masks)):
         if set(examples[name]) != set(range(array.shape[0])):
             problems.append(f"{group}: examples do not use each {name} of {array.shape[0]}")
     for start, block in _shards(images):
+        if not store.location.exists(f"{group}/images/c/{start // images.shards[0]}/0/0"):
+            problems.append(f"{group}/images[{start}]: the file it is in is missing")
         bad = ~(np.isfinite(block) & (block >= 0) & (block <= 1)).all(axis=(1, 2))
         problems += [f"{group}/images[{start + n}]: not in [0, 1]" for n in np.flatnonzero(bad)]
-    areas = np.concatenate(
-        [block.mean(axis=(1, 2), dtype=np.float64) / 255 for _, block in _shards(masks)]
-    )
+    means = [block.mean(axis=(1, 2), dtype=np.float64) for _, block in _shards(masks)]
+    areas = np.concatenate([np.empty(0), *means]) / 255
     stated = examples.drop_duplicates("mask").set_index("mask")["area"].reindex(range(len(areas)))
     wrong = np.flatnonzero(~np.isclose(areas, stated.to_numpy(), atol=1e-6))
     problems += [

@@ -56,13 +56,22 @@ class DaskWorkers:
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Workers`."""
-        from distributed import as_completed
+        from distributed import KilledWorker, as_completed
 
         submitted = self._client.map(work, items, pure=False)
         futures = dict(zip(submitted, items, strict=True))
         del submitted  # a future that nobody holds is forgotten by the scheduler
+        suspects = []
         for future, result in as_completed(list(futures), with_results=True, raise_errors=False):
-            yield futures.pop(future), result[1] if future.status == "error" else result
+            item, outcome = futures.pop(future), result[1] if future.status == "error" else result
+            if isinstance(outcome, KilledWorker):
+                suspects.append(item)
+            else:
+                yield item, outcome
+        for item in suspects:  # each alone, for what waits at a worker is blamed for its death too
+            future = self._client.submit(work, item, pure=False)
+            error = future.exception()
+            yield item, future.result() if error is None else error
 
 
 @contextmanager
@@ -104,7 +113,7 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
         LocalCluster(
             n_workers=count or os.cpu_count() or 1,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

@@ -1,0 +1,54 @@
+"""What several tests share: a mirror of miniature datasets, and one store built from it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from miniatures import DATASETS, build_miniatures, write_mirror
+from typer.testing import CliRunner
+
+from megamedical import BuildReport
+from megamedical.cli import app
+
+
+@dataclass(frozen=True)
+class Built:
+    """A store with all miniatures and two synthetic tasks, which no test may change."""
+
+    store: Path
+    raw: Path
+    report: BuildReport
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory) -> Path:
+    """A folder with the archives of all miniatures, which no test may change."""
+    folder = tmp_path_factory.mktemp("mirror")
+    return write_mirror(folder, {name: archives() for name, archives in DATASETS.items()})
+
+
+@pytest.fixture(scope="session")
+def built(mirror, tmp_path_factory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    store, raw = folder / "store", folder / "raw"
+    return Built(store, raw, build_miniatures(store=store, raw=raw, mirror=mirror))
+
+
+@pytest.fixture
+def store(built, tmp_path) -> Path:
+    """A copy of the built store, to be changed."""
+    return shutil.copytree(built.store, tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def megamedical():
+    """The command, in this process: called with its arguments, it gives a `Result`."""
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run

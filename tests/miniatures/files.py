@@ -1,0 +1,49 @@
+"""The content of single files, in the formats that the datasets use."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def nifti(
+    voxels: NDArray[Any],
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    sform: NDArray[np.float64] | None = None,
+) -> bytes:
+    """A .nii.gz of voxels (i, j, k); `sform` may disagree with the spacing, as ACDC's does."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(voxels.dtype)
+    header.set_data_shape(voxels.shape)
+    header.set_zooms((*spacing, 1.0)[: voxels.ndim])
+    header.set_sform(np.diag([*spacing, 1.0]) if sform is None else sform, code=2)
+    # Given an affine of its own, nibabel would write that one instead.
+    return gzip.compress(nibabel.Nifti1Image(voxels, None, header).to_bytes(), mtime=0)
+
+
+def picture(pixels: NDArray[Any], kind: str) -> bytes:
+    """A picture (H, W) or (H, W, 3) in one of Pillow's formats."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, kind, optimize=False)  # else a GIF gets a palette
+    return content.getvalue()
+
+
+def palette_gif(indices: NDArray[np.uint8]) -> bytes:
+    """A GIF whose pixels are indices into a palette that begins with black and white."""
+    image = Image.fromarray(indices, "P")
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    content = io.BytesIO()
+    image.save(content, "gif")
+    return content.getvalue()
+
+
+def ppm_gz(pixels: NDArray[np.uint8]) -> bytes:
+    """A gzipped PPM, or PGM for pixels (H, W)."""
+    return gzip.compress(picture(pixels, "ppm"), mtime=0)
