@@ -23,7 +23,7 @@ from megamedical.processing import PROCESSING, digest, facts_that_matter
 from megamedical.record import MaskEntry, Record, SubjectFacts, read_about
 from megamedical.tables import EXAMPLES, FORMAT, SUBJECTS, TASKS, encode_table
 
-# Size against random-read time on one core (performance/codecs.py; figures in docs/performance.md).
+# Figures of size against random reads are in docs/performance.md.
 IMAGE_SHARD = 512  # slices: 16 MB at 128 x 128
 MASK_SHARD = 2048  # masks: 32 MB before compression
 
