@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from megamedical.console import errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from megamedical.store import Store
 
 INCOMPLETE = 3  # exit code: something that was asked for is missing
-INTERRUPTED = 130
 _SHOWN = 20  # failures, before the summary points to the table
 _MANY = 12  # groups of a dataset, before the summary adds them up
-_WIDE = 120  # columns, where the output is no terminal
 
 app = typer.Typer(
     name="megamedical",
@@ -71,7 +69,7 @@ def main(
 @app.command("list")
 def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False) -> None:
     """List the catalogue: what there is, how large, and on what terms."""
-    with _errors_explained():
+    with errors_explained():
         from megamedical.catalogue import catalog
         from megamedical.disk import in_words
 
@@ -92,7 +90,7 @@ def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False
                 row.access,
                 row.licence,
             )
-        _console().print(shown)
+        terminal().print(shown)
 
 
 @app.command()
@@ -138,12 +136,12 @@ def build(
     interrupted build goes on where it was. Exit code 3 says that something could not be had or
     processed; the rest is built all the same.
     """
-    with _errors_explained():
+    with errors_explained():
         from megamedical.catalogue import catalog
         from megamedical.pipeline import build as run
         from megamedical.progress import Silence, listener
 
-        console = _console()
+        console = terminal()
         if no_checksum and not as_json:
             console.print(
                 "[yellow]Checksums are not checked: the archives are taken as they are.[/]"
@@ -177,17 +175,17 @@ def build(
 @app.command()
 def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
     """Check a whole store against itself: tables, slices, areas, splits."""
-    with _errors_explained():
+    with errors_explained():
         from megamedical.progress import Silence, listener
         from megamedical.verify import verify as run
 
-        console = _console()
+        console = terminal()
         verdict = run(store, Silence() if as_json else listener(console))
         if as_json:
             typer.echo(json.dumps(_as_plain(verdict), indent=2))
         else:
             for problem in verdict.problems:
-                _say(console, problem, "[red]✗[/] ")
+                say(console, problem, "[red]✗[/] ")
             said = (
                 f"{verdict.groups:,} groups, {verdict.images:,} images, {verdict.masks:,} masks, "
                 f"{verdict.examples:,} examples"
@@ -201,7 +199,7 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
 @app.command()
 def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
     """Say what a store holds."""
-    with _errors_explained():
+    with errors_explained():
         from megamedical.store import open_store
 
         opened = open_store(store)
@@ -211,12 +209,12 @@ def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
                 json.dumps({"store": store, **_as_plain(opened.attributes), "contents": rows})
             )
             return
-        console = _console()
+        console = terminal()
         shown = _table("group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples")
         for row in _condensed(rows):
             shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
         console.print(shown)
-        _say(
+        say(
             console,
             f"{store}: {opened.resolution} x {opened.resolution} pixels, "
             f"{len(opened.tasks):,} tasks, {len(opened.failures):,} failures, "
@@ -235,7 +233,7 @@ def preview(
     most: Annotated[int, typer.Option(min=1, max=500, help="Tasks, spread over the store.")] = 24,
 ) -> None:
     """Draw a contact sheet: slices of each task with the mask's outline."""
-    with _errors_explained():
+    with errors_explained():
         from megamedical.preview import preview as draw
         from megamedical.preview import save_preview
         from megamedical.store import open_store
@@ -260,14 +258,14 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for failure in report.failures[:_SHOWN]:
         subject = f"{failure.dataset}/{failure.group} {failure.subject}"
         line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"
-        _say(console, line, "[red]✗[/] ")
+        say(console, line, "[red]✗[/] ")
     if len(report.failures) > _SHOWN:
-        _say(console, f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
+        say(console, f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
     for missing in report.missing:
-        _say(console, missing.what, "[yellow]![/] ")
-        _say(console, f"  {missing.remedy}")
-        _say(console, f"  Left out: {', '.join(missing.groups)}")
-    _say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
+        say(console, missing.what, "[yellow]![/] ")
+        say(console, f"  {missing.remedy}")
+        say(console, f"  Left out: {', '.join(missing.groups)}")
+    say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
 
 
 def _contents(store: Store) -> list[dict[str, Any]]:
@@ -321,43 +319,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _say(console: Console, line: str, before: str = "") -> None:
-    """Print a line as it is, unbroken: paths may hold what Rich takes for its markup."""
-    from rich.markup import escape
-
-    console.print(f"{before}{escape(line)}", highlight=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    import sys
-
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else _WIDE)
-
-
 def _as_plain(value: Any) -> Any:  # noqa: ANN401
     from dataclasses import asdict
 
     return asdict(value)
-
-
-@contextmanager
-def _errors_explained() -> Iterator[None]:
-    """Errors a user can act on are said in words, not in a traceback."""
-    from megamedical.errors import MegaMedicalError
-
-    try:
-        yield
-    except MegaMedicalError as error:
-        from rich.console import Console
-
-        console = Console(stderr=True)
-        _say(console, f": {error.problem}", f"[red]{type(error).__name__}[/]")
-        if error.remedy:
-            _say(console, error.remedy)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        said = "\nInterrupted. What is finished is kept: the same command goes on from here."
-        typer.echo(said, err=True)
-        raise typer.Exit(INTERRUPTED) from error

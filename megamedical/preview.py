@@ -21,7 +21,7 @@ _MARGIN = 18
 _PAPER = (250, 250, 248)
 _INK = (40, 40, 40)
 _FAINT = (120, 120, 120)
-_OUTLINES = (
+OUTLINES = (
     (230, 60, 60),
     (30, 170, 230),
     (245, 170, 20),
@@ -71,7 +71,7 @@ def preview(
     for number, task in enumerate(chosen.itertuples()):
         left = _MARGIN + number % columns * (strip[0] + _MARGIN)
         top = _MARGIN + number // columns * strip[1]
-        colour = _OUTLINES[colours[task.label] % len(_OUTLINES)]
+        colour = OUTLINES[colours[task.label] % len(OUTLINES)]
         _write_title(draw, (left, top), task, colour)
         for place, example in enumerate(_typical(store, task.task, per_task).itertuples()):
             image, mask = store.read(task.task, example.subject)

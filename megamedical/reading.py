@@ -36,7 +36,7 @@ _LARGEST = 1 << 34  # voxels of one scan: more is a damaged or hostile header
 
 
 @dataclass(frozen=True, eq=False)
-class _Volume:
+class Volume:
     """Voxels as the file has them, and where its axes point.
 
     `voxels` is (k, j, i); `directions` has the unit vectors of i, j, k as its columns, in LPS;
@@ -70,7 +70,7 @@ def read_scan(path: Path, dimension: int, grey: Grey = "float") -> Scan:
         SubjectError: the file is damaged, of another dimension, or its axes are not orthonormal.
     """
     if dimension == 3:
-        scan = _canonical(_read_volume(path))
+        scan = canonical(read_volume(path))
     else:
         pixels = _read_picture(path, lambda picture: _luma(picture, grey))
         scan = Scan(pixels, (1.0, 1.0))
@@ -88,14 +88,19 @@ def read_label_values(path: Path, dimension: int) -> NDArray[Any]:
         SubjectError: as `read_scan`; or the values are not whole numbers, or have several channels.
     """
     if dimension == 3:
-        values = _canonical(_read_volume(path)).voxels
+        values = canonical(read_volume(path)).voxels
     else:
         values = _read_picture(path, _indices)
-    return _whole(values, path)
+    return whole_numbers(values, path)
 
 
-def _read_volume(path: Path) -> _Volume:
-    suffix = _suffix(path)
+def read_volume(path: Path) -> Volume:
+    """Read a volume on the file's own axes.
+
+    Raises:
+        SubjectError: as `read_scan`.
+    """
+    suffix = suffix_of(path)
     if suffix in _FREESURFER:
         return _read_with_nibabel(path)
     if suffix not in _VOLUMES:
@@ -103,7 +108,7 @@ def _read_volume(path: Path) -> _Volume:
     return _read_with_simpleitk(path)
 
 
-def _read_with_simpleitk(path: Path) -> _Volume:
+def _read_with_simpleitk(path: Path) -> Volume:
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -126,7 +131,7 @@ def _read_with_simpleitk(path: Path) -> _Volume:
                 reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
             voxels = np.asarray(_Held(reader.Execute()))
     directions = np.array(reader.GetDirection()).reshape(len(size), len(size))[:3, :3]
-    return _Volume(voxels, directions, tuple(reader.GetSpacing()[:3]))
+    return Volume(voxels, directions, tuple(reader.GetSpacing()[:3]))
 
 
 def _is_nifti_of_floats(reader: SimpleITK.ImageFileReader) -> bool:
@@ -141,7 +146,7 @@ def _nifti_voxels(path: Path) -> NDArray[Any]:
     return np.asanyarray(image.dataobj).reshape(image.shape[:3]).T
 
 
-def _read_with_nibabel(path: Path) -> _Volume:
+def _read_with_nibabel(path: Path) -> Volume:
     """Read FreeSurfer's formats, and NIfTI whose axes ITK finds a little askew."""
     import nibabel as nib
     from nibabel.affines import voxel_sizes
@@ -153,7 +158,7 @@ def _read_with_nibabel(path: Path) -> _Volume:
     spacing = voxel_sizes(image.affine)
     with np.errstate(invalid="ignore", divide="ignore"):  # no spacing, no directions
         directions = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3] / spacing
-    return _Volume(voxels.T, directions, tuple(spacing.tolist()))
+    return Volume(voxels.T, directions, tuple(spacing.tolist()))
 
 
 def _expect_volume(path: Path, size: list[int], components: int) -> None:
@@ -174,7 +179,7 @@ def _expect_whole(path: Path, reader: SimpleITK.ImageFileReader) -> None:
         return
     offset, bits = (int(reader.GetMetaData(key)) for key in ("vox_offset", "bitpix"))
     length = offset + math.prod(reader.GetSize()) * bits // 8
-    content = path.with_suffix(".img") if _suffix(path) == ".hdr" else path
+    content = path.with_suffix(".img") if suffix_of(path) == ".hdr" else path
     with content.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         found = file.seek(-4, os.SEEK_END) + 4
@@ -188,7 +193,7 @@ def _expect_whole(path: Path, reader: SimpleITK.ImageFileReader) -> None:
         raise SubjectError("read", path.name, f"is cut off: {found} bytes of {length}")
 
 
-def _canonical(volume: _Volume) -> Scan:
+def canonical(volume: Volume) -> Scan:
     """Turn (k, j, i) into (Z, Y, X): views only, no voxel is copied."""
     from nibabel.orientations import aff2axcodes, io_orientation
 
@@ -212,7 +217,7 @@ def _canonical(volume: _Volume) -> Scan:
 def _read_picture(path: Path, convert: Callable[[Image.Image], NDArray[Any]]) -> NDArray[Any]:
     from PIL import Image
 
-    if _suffix(path) == ".npy":
+    if suffix_of(path) == ".npy":
         return _read_npy(path)
     with _blaming(path), _opened(path) as file, Image.open(file) as picture:
         frames = getattr(picture, "n_frames", 1)
@@ -254,7 +259,12 @@ def _indices(picture: Image.Image) -> NDArray[Any]:
     return values
 
 
-def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
+def whole_numbers(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Label values as integers, however they were written.
+
+    Raises:
+        SubjectError: a value is not within 0.001 of a whole number.
+    """
     if values.dtype.kind in "iu":
         return values
     if values.dtype.kind == "b":
@@ -270,7 +280,8 @@ def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
     return rounded.astype(np.int32)
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """What a file's name says it is, in lower case, with what is under a `.gz`: `.nii.gz`."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
 

@@ -77,10 +77,10 @@ def slice_subject(scan: Scan, segmentation: Segmentation, group: Group, resoluti
 def _slice_picture(
     scan: Scan, segmentation: Segmentation, axes: Sequence[Axis], intensities: Range
 ) -> Slices:
-    image = _shrink(intensities.scale(scan.voxels.astype(np.float32)), *axes)
+    image = shrink(intensities.scale(scan.voxels.astype(np.float32)), *axes)
     middle = axes[0].resolution // 2
     masks = [
-        SliceOfLabel(PICTURE, middle, label, ("mid",), _mask(segmentation, label, box, axes))
+        SliceOfLabel(PICTURE, middle, label, ("mid",), soft_mask(segmentation, label, box, axes))
         for label, box in segmentation.boxes().items()
     ]
     return Slices({(PICTURE, middle): image}, masks)
@@ -103,12 +103,12 @@ def _slice_volume(
             axis = AXIS_OF_PLANE[plane]
             coverage = _coverage_per_slice(voxels, box, axes, axis)
             for index, slicings in _chosen(pixels[axis], coverage):
-                mask = _mask(segmentation, label, box, axes, axis, index)
-                masks.append(SliceOfLabel(plane, index, label, slicings, _upright(mask, plane)))
+                mask = soft_mask(segmentation, label, box, axes, axis, index)
+                masks.append(SliceOfLabel(plane, index, label, slicings, upright(mask, plane)))
     if not masks:
         raise SubjectError("slice", "", "no label is left on the standard grid: all are too small")
     images = {
-        (plane, index): _upright(
+        (plane, index): upright(
             _image(scan.voxels, axes, AXIS_OF_PLANE[plane], index, intensities), plane
         )
         for plane, index in dict.fromkeys((mask.plane, mask.index) for mask in masks)
@@ -184,15 +184,15 @@ def _image(
     planes = standard_planes(voxels, axes, axis, weights.indices)
     for share, plane in zip(weights.data.astype(np.float32), planes, strict=True):
         blurred += share * intensities.scale(plane)
-    return _shrink(blurred, rows, columns)
+    return shrink(blurred, rows, columns)
 
 
-def _shrink(plane: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
+def shrink(plane: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
     """Blur, pad and zoom a plane of the standard grid to (resolution, resolution)."""
     return _both_ways(rows.shrink, plane, columns.shrink)
 
 
-def _mask(
+def soft_mask(
     segmentation: Segmentation,
     label: str,
     box: Box,
@@ -231,6 +231,6 @@ def _both_ways(rows: Weights, plane: NDArray[np.float32], columns: Weights) -> N
     return np.ascontiguousarray((columns @ half.T).astype(np.float32).T)
 
 
-def _upright(plane: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Put the head at the top: coronal and sagittal slices have it at the end of their rows."""
-    return plane if name == "axial" else np.ascontiguousarray(plane[::-1])
+def upright(plane: NDArray[Any], name: str) -> NDArray[Any]:
+    """Put the head of coronal and sagittal slices at the top, or back at the end of the rows."""
+    return plane if name in ("axial", PICTURE) else np.ascontiguousarray(plane[::-1])

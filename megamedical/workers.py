@@ -108,6 +108,8 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
                 "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
                 "distributed.worker.preload": ["megamedical.processing"],
                 "distributed.worker.profile.enabled": False,
+                # Where workers keep dying, Dask would close for good one that it finds restarting.
+                "distributed.deploy.lost-worker-timeout": "1 week",
             }
         ),
         LocalCluster(

@@ -285,7 +285,9 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path, name, kept):
 
 @pytest.mark.parametrize("name", [*VOLUMES, *PICTURES, "a.gif"])
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"<html>404 Not Found</html>\n" * 50, gzip.compress(b"404" * 500)]
+    "content",
+    [b"", b"\n", b"<html>404 Not Found</html>\n" * 50, gzip.compress(b"404" * 500, mtime=0)],
+    ids=["empty", "newline", "web page", "packed text"],
 )
 def test_what_is_no_image_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
