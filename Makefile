@@ -1,6 +1,8 @@
 # What a user types, in full: each line can be typed without make.
 PYTHON ?= python3
 BIN = .venv/bin
+# Without a GPU, the small build of torch.
+TORCH = torch==2.13.0 $(if $(shell command -v nvidia-smi),,--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu)
 
 .PHONY: demo test lint package performance clean
 
@@ -35,5 +37,6 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[universeg,dev]'
 	@touch $@
