@@ -298,10 +298,12 @@ def _condensed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(groups) <= _MANY:
             condensed += groups
             continue
-        sums = {
-            key: sum(row[key] for row in groups) if type(value) is int else value
-            for key, value in groups[0].items()
-        }
+        sums = dict(groups[0])
+        for key, value in groups[0].items():
+            if isinstance(value, bool):
+                sums[key] = all(row[key] for row in groups)
+            elif isinstance(value, int):
+                sums[key] = sum(row[key] for row in groups)
         condensed.append({**sums, "group": f"{dataset}/… ({len(groups):,} groups)"})
     return condensed
 

@@ -62,5 +62,5 @@ def _too_small(folder: Path, need: int | None, purpose: str) -> ArchiveError:
     free = in_words(shutil.disk_usage(folder).free)
     return ArchiveError(
         f"No space left in {folder} for {purpose}: {needed}, {free} are free",
-        "Free some space, or put the raw folder on a larger disk, and run again.",
+        "Free some space, or use a folder on a larger disk, and run again.",
     )

@@ -476,4 +476,10 @@ def _died(job: Job, error: Exception) -> Failure:
 
 
 def _stop(error: Exception) -> NoReturn:
-    raise error
+    """What stops a whole build, in words."""
+    if isinstance(error, MegaMedicalError):
+        raise error
+    raise MegaMedicalError(
+        f"The build had to stop: {type(error).__name__}: {error}",
+        "What is finished is kept: mend what it says, and run the same command again.",
+    ) from error
