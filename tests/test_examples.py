@@ -1,0 +1,152 @@
+"""Which files of a folder are taken for images, which for their masks."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from megamedical.errors import SubjectError
+from universeg.examples import Pair, find_pairs, is_colour, name_of, read_example, scans_in
+from universeg.support import SupportError
+
+
+def touch(folder, names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def names(pairing):
+    return {(pair.image.name, pair.mask.name) for pair in pairing.pairs}
+
+
+@pytest.mark.parametrize(
+    ("files", "pairs", "how"),
+    [
+        (
+            ["images/a.png", "images/b.jpg", "masks/a.png", "masks/b.png"],
+            {("a.png", "a.png"), ("b.jpg", "b.png")},
+            "images/x with masks/x",
+        ),
+        (
+            ["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "dataset.json"],
+            {("a_0000.nii.gz", "a.nii.gz")},
+            "imagesTr/x with labelsTr/x",
+        ),
+        (
+            ["Scans/a.mha", "Segmentations/a_seg.nii.gz"],
+            {("a.mha", "a_seg.nii.gz")},
+            "Scans/x with Segmentations/x",
+        ),
+        (["a.png", "a_mask.png"], {("a.png", "a_mask.png")}, "x with x_mask"),
+        (["a_img.tif", "a_gt.png"], {("a_img.tif", "a_gt.png")}, "x with x_gt"),
+        (
+            ["a.jpg", "a_Label.png", "b.jpg", "b-seg.png"],
+            {("a.jpg", "a_Label.png"), ("b.jpg", "b-seg.png")},
+            "x with x-seg or x_Label",
+        ),
+        (
+            ["p.1.nii.gz", "p.1_seg.nii.gz", "p.2.nii.gz", "p.2_seg.nii.gz"],
+            {("p.1.nii.gz", "p.1_seg.nii.gz"), ("p.2.nii.gz", "p.2_seg.nii.gz")},
+            "x with x_seg",
+        ),
+        (["001.bmp", "001.png", "002.bmp", "002.png"],
+            {("001.bmp", "001.png"), ("002.bmp", "002.png")},
+            "x.bmp with x.png",
+        ),
+    ],
+)  # fmt: skip
+def test_the_usual_ways(tmp_path, files, pairs, how):
+    touch(tmp_path, files)
+    pairing = find_pairs(tmp_path)
+    assert names(pairing) == pairs
+    assert pairing.how == how
+    assert pairing.unpaired == ()
+
+
+def test_a_table_lists_pairs(tmp_path):
+    touch(tmp_path, ["scans/a.png", "by hand/one.png", "scans/b.png"])
+    table = tmp_path / "pairs.csv"
+    table.write_text(
+        "patient,Image,Mask\n1,scans/a.png,by hand/one.png\n2,scans/b.png,gone.png\n3,,\n"
+    )
+    for source in (tmp_path, table):
+        pairing = find_pairs(source)
+        assert names(pairing) == {("a.png", "one.png")}
+        assert pairing.how == "as pairs.csv lists them"
+        assert [path.name for path in pairing.unpaired] == ["b.png"]
+
+
+def test_a_table_of_something_else_is_no_list_of_pairs(tmp_path):
+    touch(tmp_path, ["a.png", "a_mask.png"])
+    (tmp_path / "ages.csv").write_text("patient,age\n1,40\n")
+    assert find_pairs(tmp_path).how == "x with x_mask"
+
+
+def test_what_found_no_partner_is_told(tmp_path):
+    touch(tmp_path, ["images/a.png", "images/b.png", "masks/a.png", "masks/c.png"])
+    assert [path.name for path in find_pairs(tmp_path).unpaired] == ["b.png", "c.png"]
+
+
+def test_of_two_masks_none_is_chosen(tmp_path):
+    touch(tmp_path, ["a.png", "a_mask.png", "a_seg.png", "b.png", "b_mask.png"])
+    pairing = find_pairs(tmp_path)
+    assert names(pairing) == {("b.png", "b_mask.png")}
+    assert {path.name for path in pairing.unpaired} == {"a.png", "a_mask.png", "a_seg.png"}
+
+
+@pytest.mark.parametrize("files", [[], ["a.png", "b.png"], ["notes.txt"], ["images/a.png"]])
+def test_no_pair_is_explained(tmp_path, files):
+    touch(tmp_path, files)
+    with pytest.raises(SupportError, match=r"could be paired(.|\n)*x_mask\.png"):
+        find_pairs(tmp_path)
+
+
+def test_a_missing_folder_is_explained(tmp_path):
+    with pytest.raises(SupportError, match="is not there"):
+        find_pairs(tmp_path / "none")
+    with pytest.raises(SupportError, match="is not there"):
+        scans_in(tmp_path / "none")
+
+
+def test_queries_are_the_readable_files(tmp_path):
+    touch(tmp_path, ["b.nii.gz", "a.PNG", ".hidden.png", "notes.txt", "sub/c.png"])
+    assert [path.name for path in scans_in(tmp_path)] == ["a.PNG", "b.nii.gz"]
+    assert scans_in(tmp_path / "a.PNG") == [tmp_path / "a.PNG"]
+    assert [name_of(path) for path in scans_in(tmp_path)] == ["a", "b"]
+    with pytest.raises(SupportError, match="nothing to predict"):
+        scans_in(_empty(tmp_path))
+
+
+def _empty(folder):
+    empty = folder / "empty"
+    empty.mkdir()
+    return empty
+
+
+def save(path, array):
+    Image.fromarray(array).save(path)
+    return path
+
+
+def test_an_example_is_read_and_checked(tmp_path):
+    image = save(tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(6, 8))
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:4, 3:5] = 255
+    scan, values = read_example(Pair(image, save(tmp_path / "a_mask.png", mask)))
+    assert scan.voxels.shape == (6, 8)
+    np.testing.assert_array_equal(values, mask)
+    with pytest.raises(SubjectError, match="its mask is 5 x 8, the image 6 x 8"):
+        read_example(Pair(image, save(tmp_path / "b_mask.png", mask[:5])))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(SubjectError, match=r"its mask broken\.png is nothing that can be read"):
+        read_example(Pair(image, tmp_path / "broken.png"))
+
+
+def test_colour_is_seen(tmp_path):
+    grey = np.zeros((4, 4), np.uint8)
+    assert is_colour(save(tmp_path / "a.png", np.stack([grey] * 3, axis=-1)))
+    assert not is_colour(save(tmp_path / "b.png", grey))
+    assert not is_colour(tmp_path / "c.nii.gz")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert not is_colour(tmp_path / "broken.png")

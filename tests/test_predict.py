@@ -1,0 +1,354 @@
+"""The command on files: what goes in comes out on its own grid, and every trouble is explained."""
+
+import itertools
+import tarfile
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from PIL import Image
+from test_segmenter import Bright, blob, dice, picture
+from typer.testing import CliRunner
+
+from universeg.cli import app
+from universeg.network import UniverSeg
+from universeg.weights import save as save_weights
+
+MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
+real = [
+    pytest.mark.mirror,
+    pytest.mark.skipif(not MIRROR.exists(), reason=f"no real archives at {MIRROR}"),
+]
+
+
+@pytest.fixture(autouse=True)
+def bright(monkeypatch):
+    """In place of a trained network, one that finds what is bright."""
+    monkeypatch.setattr(UniverSeg, "from_pretrained", lambda _: Bright(), raising=False)
+
+
+@pytest.fixture
+def predict(tmp_path):
+    """The command, on the folders that these tests fill: called with further options."""
+
+    def run(options=(), query="query", out="out"):
+        folders = {"--support": "support", "--query": query, "--out": out}
+        named = itertools.chain(*((name, tmp_path / path) for name, path in folders.items()))
+        result = CliRunner().invoke(app, [str(a) for a in ("predict", *named, *options)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def grey(mask):
+    return picture(mask).clip(0, 255).astype(np.uint8)
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
+def written(folder):
+    out = folder / "out"
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two examples of a label of value 255, and three queries of other sizes and formats."""
+    for number, shape in enumerate([(90, 121), (64, 64)]):
+        save(tmp_path / f"support/images/{number}.png", grey(blob(shape)))
+        save(tmp_path / f"support/masks/{number}.png", blob(shape) * 255)
+    masks = {"a.png": blob((151, 80)), "b.bmp": blob((77, 78)), "c.tif": blob((40, 200))}
+    for name, mask in masks.items():
+        save(tmp_path / "query" / name, grey(mask))
+    return masks
+
+
+def test_a_picture_gives_a_mask_of_its_size(predict, pictures, tmp_path):
+    result = predict()
+    assert result.exit_code == 0, result.output
+    assert "2 examples: images/x with masks/x" in result.output
+    assert "3 files written" in result.output
+    assert written(tmp_path) == ["a.png", "b.png", "c.png"]
+    for name, mask in pictures.items():
+        found = read(tmp_path / "out" / f"{name[0]}.png")
+        assert found.dtype == np.uint8
+        assert found.shape == mask.shape
+        assert set(np.unique(found)) == {0, 255}
+        assert dice(found > 0, mask > 0) >= 0.95
+
+
+def test_one_file_can_be_the_query(predict, pictures, tmp_path):
+    assert predict(query="query/b.bmp").exit_code == 0
+    assert written(tmp_path) == ["b.png"]
+
+
+def test_probabilities_and_outlines_are_written_too(predict, pictures, tmp_path):
+    assert predict(["--probabilities", "--overlay"], query="query/a.png").exit_code == 0
+    assert written(tmp_path) == ["a.png", "overlays/a.png", "probabilities/label-255/a.png"]
+    mask = read(tmp_path / "out/a.png")
+    probabilities = read(tmp_path / "out/probabilities/label-255/a.png")
+    np.testing.assert_array_equal(probabilities > 127, mask > 0)
+    overlay = read(tmp_path / "out/overlays/a.png")
+    outline = (overlay != overlay[..., :1]).any(axis=-1)
+    enlarged = mask.repeat(3, axis=0).repeat(3, axis=1)
+    assert overlay.shape == (*enlarged.shape, 3)
+    assert outline.any()
+    assert (enlarged[outline] > 0).all()
+
+
+def test_one_bad_file_does_not_stop_the_rest(predict, pictures, tmp_path):
+    (tmp_path / "query/broken.png").write_bytes(b"no picture")
+    save(tmp_path / "query/flat.png", np.full((9, 9), 7, np.uint8))
+    sitk.WriteImage(sitk.Image(4, 4, 4, sitk.sitkUInt8), tmp_path / "query/volume.mha")
+    save(tmp_path / "support/masks/0.png", blob((90, 120)))
+    result = predict()
+    assert result.exit_code == 3
+    assert "broken.png: is nothing that can be read" in result.output
+    assert "flat.png: the image is constant" in result.output
+    assert "volume.mha: is a volume, unlike the examples" in result.output
+    assert "0.png: its mask is 90 x 120, the image 90 x 121" in result.output
+    assert written(tmp_path) == ["a.png", "b.png", "c.png"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(
+    predict, pictures, tmp_path, monkeypatch
+):
+    save_whole = Image.Image.save
+
+    def fail_halfway(self, path, **options):
+        Path(path).write_bytes(b"half")
+        if "b.png" in Path(path).name:
+            raise OSError("No space left on device")
+        save_whole(self, path, **options)
+
+    monkeypatch.setattr(Image.Image, "save", fail_halfway)
+    result = predict()
+    assert result.exit_code == 3
+    assert "b.bmp: No space left on device" in result.output
+    assert written(tmp_path) == ["a.png", "c.png"]
+
+
+def test_colour_is_mentioned(predict, pictures, tmp_path):
+    save(tmp_path / "query/a.png", np.stack([grey(pictures["a.png"])] * 3, axis=-1))
+    assert "1 of 5 images are in colour" in predict().output
+
+
+def test_very_different_intensities_are_mentioned(predict, pictures, tmp_path):
+    save(tmp_path / "query/a.png", grey(pictures["a.png"]).astype(np.uint16) * 200)
+    output = predict().output
+    assert "Warning: a.png has intensities from" in output
+    assert "b.bmp has" not in output
+
+
+def test_empty_masks_are_mentioned(predict, pictures, tmp_path):
+    save(tmp_path / "support/masks/0.png", np.zeros((90, 121), np.uint8))
+    result = predict()
+    assert result.exit_code == 0
+    assert "0.png is empty" in result.output
+    save(tmp_path / "support/masks/1.png", np.zeros((64, 64), np.uint8))
+    result = predict()
+    assert result.exit_code == 1
+    assert "All masks are empty" in result.output
+
+
+def test_no_usable_example_ends_it(predict, pictures, tmp_path):
+    for number in range(2):
+        save(tmp_path / f"support/images/{number}.png", np.zeros((90, 121), np.uint8))
+    result = predict()
+    assert result.exit_code == 1
+    assert "No example can be used" in result.output
+    assert "0.png: the image is constant" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_pair_ends_it(predict, pictures, tmp_path):
+    (tmp_path / "support/masks").rename(tmp_path / "support/other")
+    result = predict()
+    assert result.exit_code == 1
+    assert "could be paired with a mask" in result.output
+
+
+def test_nothing_that_is_read_is_overwritten(predict, pictures, tmp_path):
+    result = predict(out="query")
+    assert result.exit_code == 1
+    assert "would be overwritten" in result.output
+    save(tmp_path / "query/b.png", grey(pictures["a.png"]))
+    assert "b.bmp and b.png would both become b.png" in predict().output
+
+
+def test_an_empty_window_is_refused(predict, pictures):
+    result = predict(["--window", 10, 10])
+    assert result.exit_code == 1
+    assert "window 10 to 10 is empty" in result.output
+
+
+def test_weights_are_read_from_a_file(predict, pictures, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    save_weights(UniverSeg((4, 4), (4,)), tmp_path / "small.safetensors")
+    result = predict(["--weights", tmp_path / "small.safetensors"])
+    assert result.exit_code == 0, result.output
+    assert written(tmp_path) == ["a.png", "b.png", "c.png"]
+
+
+def test_weights_that_do_not_fit_are_explained(predict, pictures, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    (tmp_path / "notes.pt").write_text("no weights")
+    torch.save({"some.weight": torch.zeros(3)}, tmp_path / "other.pt")
+    for weights in ("notes.pt", "other.pt", "gone.pt"):
+        result = predict(["--weights", tmp_path / weights])
+        assert result.exit_code == 1, weights
+        assert weights in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there_is_explained(predict, pictures):
+    result = predict(["--device", "abacus"])
+    assert result.exit_code == 1
+    assert "cannot use the device 'abacus'" in result.output
+
+
+def ball(shape):
+    """An ellipsoid to the lower left of the front, in axes that are told apart."""
+    axes = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
+    centre, radius = (0.4, 0.3, 0.6), (0.3, 0.25, 0.3)
+    inside = sum(((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radius, strict=True)) < 1
+    return inside.astype(np.uint8)
+
+
+def oblique():
+    """Axes turned a little about all three world axes, and one of them reversed."""
+    angles = sitk.Euler3DTransform((0, 0, 0), 0.1, -0.2, 0.3)
+    return (np.reshape(angles.GetMatrix(), (3, 3)) @ np.diag([1, -1, 1])).ravel().tolist()
+
+
+DIRECTIONS = {
+    "LPS": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    "RAS": [-1, 0, 0, 0, -1, 0, 0, 0, 1],
+    "PSR": [0, 0, -1, 1, 0, 0, 0, 1, 0],
+    "oblique": oblique(),
+}
+
+
+def volume(path, voxels, direction="LPS"):
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.75, 1.25, 2.5))
+    image.SetOrigin((-31.5, 12.25, 100.0))
+    image.SetDirection(DIRECTIONS[direction])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, path)
+    return path
+
+
+def geometry(path):
+    image = sitk.ReadImage(path)
+    return image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Two labelled volumes, on axes of different order."""
+    for number, direction in enumerate(["LPS", "PSR"]):
+        mask = ball((21 + number, 30, 26))
+        folder = tmp_path / "support"
+        volume(folder / f"{number}.nii.gz", picture(mask).astype(np.int16), direction)
+        volume(folder / f"{number}_seg.nii.gz", mask * 3, direction)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".nrrd"])
+def test_a_volume_keeps_its_geometry(predict, volumes, tmp_path, plane, direction, suffix):
+    mask = ball((19, 33, 28))
+    query = volume(tmp_path / f"query/q{suffix}", picture(mask).astype(np.int16), direction)
+    result = predict(["--plane", plane])
+    assert result.exit_code == 0, result.output
+    output = tmp_path / "out/q.nii.gz"
+    found = sitk.GetArrayFromImage(sitk.ReadImage(output))
+    assert set(np.unique(found)) == {0, 3}
+    assert dice(found > 0, mask > 0) >= 0.95
+    if suffix == ".nii.gz":
+        assert geometry(output) == geometry(query)
+        ours, theirs = nib.load(output).header, nib.load(query).header
+        for field in ("dim", "pixdim", "qform_code", "sform_code", "srow_x", "srow_y", "srow_z"):
+            np.testing.assert_array_equal(ours[field], theirs[field])
+    else:  # NIfTI holds its geometry in single precision
+        for ours, theirs in zip(geometry(output), geometry(query), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 if direction == "oblique" else 0)
+
+
+def test_what_is_written_of_a_volume_is_the_same_every_time(predict, volumes, tmp_path):
+    volume(tmp_path / "query/q.nii.gz", picture(ball((9, 12, 11))).astype(np.int16))
+    options = ["--probabilities", "--overlay", "--ensemble", 2, "--support-size", 1]
+    contents = []
+    for _ in range(2):
+        assert predict(options).exit_code == 0
+        contents.append([(tmp_path / "out" / name).read_bytes() for name in written(tmp_path)])
+    assert written(tmp_path) == [
+        "overlays/q.png",
+        "probabilities/label-3/q.nii.gz",
+        "q.nii.gz",
+    ]
+    assert contents[0] == contents[1]
+    probabilities = nib.load(tmp_path / "out/probabilities/label-3/q.nii.gz").get_fdata()
+    mask = np.asarray(nib.load(tmp_path / "out/q.nii.gz").dataobj)
+    np.testing.assert_array_equal(probabilities > 0.5, mask > 0)
+
+
+class TestReal:
+    """Files as they are distributed."""
+
+    pytestmark = real
+
+    def test_white_blood_cells(self, predict, tmp_path):
+        with zipfile.ZipFile(MIRROR / "wbc/segmentation_WBC-master.zip") as archive:
+            for number in range(1, 7):
+                for suffix in ("bmp", "png"):
+                    name = f"segmentation_WBC-master/Dataset 1/{number:03}.{suffix}"
+                    folder = "support" if number < 5 else "query"
+                    if folder == "support" or suffix == "bmp":
+                        target = tmp_path / folder / f"{number:03}.{suffix}"
+                        target.parent.mkdir(exist_ok=True)
+                        target.write_bytes(archive.read(name))
+        result = predict(["--probabilities"])
+        assert result.exit_code == 0, result.output
+        assert "4 examples: x.bmp with x.png" in result.output
+        assert "6 of 6 images are in colour" in result.output
+        for number in (5, 6):
+            found = read(tmp_path / f"out/{number:03}.png")
+            assert found.shape == read(tmp_path / f"query/{number:03}.bmp").shape[:2]
+            assert set(np.unique(found)) <= {0, 128, 255}
+
+    def test_hippocampus(self, predict, tmp_path):
+        files = {}
+        with tarfile.open(MIRROR / "msd/Task04_Hippocampus.tar") as archive:
+            for member in archive:
+                folder, _, name = member.name.partition("/")[2].rpartition("/")
+                if folder in ("imagesTr", "labelsTr") and name[0] == "h" and member.isfile():
+                    files[folder, name] = archive.extractfile(member).read()
+        names = sorted({name for folder, name in files if folder == "labelsTr"})
+        for name in names[:3]:
+            for folder in ("imagesTr", "labelsTr"):
+                target = tmp_path / "support" / folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(files[folder, name])
+        query = tmp_path / "query" / names[3]
+        query.parent.mkdir()
+        query.write_bytes(files["imagesTr", names[3]])
+        result = predict(["--plane", "coronal"])
+        assert result.exit_code == 0, result.output
+        assert "3 examples: imagesTr/x with labelsTr/x" in result.output
+        assert geometry(tmp_path / "out" / names[3]) == geometry(query)

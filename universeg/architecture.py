@@ -1,0 +1,48 @@
+"""Which blocks a network has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count, takewhile
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The features of each block, from the first to the last.
+
+    The released v1 has four encoder and three decoder blocks of 64 features (paper, section 3.3).
+    """
+
+    encoder_blocks: tuple[int, ...] = (64, 64, 64, 64)
+    decoder_blocks: tuple[int, ...] = (64, 64, 64)
+
+    def __post_init__(self) -> None:
+        if not len(self.encoder_blocks) == len(self.decoder_blocks) + 1 > 1:
+            raise ValueError(
+                "a network needs at least one decoder block and one encoder block more, not "
+                f"{len(self.encoder_blocks)} encoder and {len(self.decoder_blocks)} decoder blocks"
+            )
+        if min(self.encoder_blocks + self.decoder_blocks) < 1:
+            raise ValueError("each block needs at least one feature")
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Architecture:
+        """The architecture whose state dict this seems to be.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return cls(_features(tensors, "enc_blocks"), _features(tensors, "dec_blocks"))
+
+    @property
+    def stride(self) -> int:
+        """What the height and the width of an image must be a multiple of."""
+        return int(2 ** len(self.decoder_blocks))
+
+
+def _features(tensors: Mapping[str, Tensor], blocks: str) -> tuple[int, ...]:
+    names = (f"{blocks}.{block}.cross.cross_conv.bias" for block in count())
+    return tuple(tensors[name].numel() for name in takewhile(tensors.__contains__, names))
