@@ -25,8 +25,9 @@ class Architecture:
                 "a network needs at least one decoder block and one encoder block more, not "
                 f"{len(self.encoder_blocks)} encoder and {len(self.decoder_blocks)} decoder blocks"
             )
-        if min(self.encoder_blocks + self.decoder_blocks) < 1:
-            raise ValueError("each block needs at least one feature")
+        for features in self.encoder_blocks + self.decoder_blocks:
+            if not isinstance(features, int) or features < 1:
+                raise ValueError(f"a block cannot have {features} features")
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Architecture:

@@ -22,8 +22,10 @@ from universeg.maps import double, halve
 from universeg.release import RELEASES, obtain
 from universeg.weights import expect_layout, load
 
-_CHUNK = {"cpu": 16 * 2**20}  # bytes; what is over 32 MiB, the C library asks for anew each time
-_CHUNK_ELSEWHERE = 2**30
+# Bytes of the maps worked on together. What is larger than 32 MiB, the C library takes from the
+# system anew each time, which costs a third of the speed.
+_AT_ONCE = {"cpu": 16 * 2**20}
+_AT_ONCE_ELSEWHERE = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +152,13 @@ class UniverSeg(nn.Module):
 
         Returns:
             logits, (B, 1, H, W).
+
+        Raises:
+            ValueError: the queries are not of the size of the support.
         """
+        if query.ndim != 4 or (*query.shape[1:], 2) != (1, *support.mean.shape[1:]):
+            expected = f"(B, 1, {support.mean.shape[1]}, {support.mean.shape[2]})"
+            raise ValueError(f"expected queries of {expected}, not of {(*query.shape,)}")
         together = max(1, self._pairs(query) // support.size)
         return torch.cat([self._segment(some, support) for some in torch.split(query, together)])
 
@@ -203,7 +211,7 @@ class UniverSeg(nn.Module):
             return self.pairs_at_once
         features = self.architecture.encoder_blocks[0]
         size = 4 * features * images.shape[-2] * images.shape[-1]
-        return max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // size)
+        return max(1, _AT_ONCE.get(images.device.type, _AT_ONCE_ELSEWHERE) // size)
 
     def _expect(self, query: Tensor, images: Tensor, labels: Tensor) -> None:
         """Make sure that the shapes fit each other and the network."""
@@ -212,7 +220,7 @@ class UniverSeg(nn.Module):
             raise ValueError(f"expected (B, 1, H, W) and twice (B, S, 1, H, W), not {given}")
         if images.shape != labels.shape or images.shape[-2:] != query.shape[-2:]:
             raise ValueError(f"query, images and labels are not of one size: {given}")
-        if len(images) not in (1, len(query)) or 0 in images.shape:
+        if len(images) not in (1, len(query)) or 0 in (*query.shape, *images.shape):
             raise ValueError(f"each query needs a support, its own or the only one: {given}")
         stride = self.architecture.stride
         if query.shape[-2] % stride or query.shape[-1] % stride:
