@@ -1,7 +1,8 @@
-"""The five real datasets, built from the archives as they are distributed."""
+"""The real datasets, built from the archives as they are distributed."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import zarr
@@ -20,6 +21,8 @@ SUBJECTS = {
     "acdc/challenge2017": 82,
     "drive/first-observer": 40,
     "drive/second-observer": 20,
+    "mouse-brain-atlas/fvb-ncrl": 8,
+    "mouse-brain-atlas/rtg4510": 17,
     "msd/hippocampus": 260,
     "stare/ah": 20,
     "stare/vk": 20,
@@ -83,6 +86,36 @@ def test_hippocampus_is_cut_in_three_planes(store):
     tasks = store.tasks[store.tasks["dataset"] == "msd"]
     assert sorted(tasks["plane"].unique()) == ["axial", "coronal", "sagittal"]
     assert len(tasks) == 3 * 2 * 2
+
+
+def test_a_mouse_has_37_structures_in_three_planes(store):
+    tasks = store.tasks[store.tasks["dataset"] == "mouse-brain-atlas"]
+    assert tasks.groupby(["group", "plane", "slicing"]).size().eq(37).all()
+    assert len(tasks) == 2 * 3 * 2 * 37
+
+
+def test_the_wild_type_mice_are_in_one_group_only(store):
+    mice = store.subjects[store.subjects["dataset"] == "mouse-brain-atlas"]
+    files = mice["files"].explode().map(lambda file: file["sha256"])
+    assert len(files) == 2 * 25
+    assert files.is_unique
+
+
+@pytest.mark.parametrize("group", ["fvb-ncrl", "rtg4510"])
+def test_a_mouse_lies_as_its_planes_say(store, group):
+    def centre(plane, label):
+        """Row and column of the middle of a structure, in all of the group's mice."""
+        task = f"mouse-brain-atlas/{group}/mri/{plane}/max/{label}"
+        subjects = store.examples.query("task == @task")["subject"]
+        masks = [store.read(task, subject)[1] for subject in subjects]
+        return np.mean([np.argwhere(mask > 0.5).mean(axis=0) for mask in masks], axis=0)
+
+    for plane in ("axial", "coronal"):
+        assert centre(plane, "right-hippocampus")[1] < centre(plane, "left-hippocampus")[1]
+    nose, back = (centre("sagittal", f"left-{end}") for end in ("olfactory-bulb", "cerebellum"))
+    top, bottom = (centre("sagittal", f"left-{end}") for end in ("neocortex", "hypothalamus"))
+    assert nose[1] < back[1]
+    assert top[0] < bottom[0]
 
 
 def test_plain_zarr_and_pandas_open_it(report):
