@@ -71,7 +71,7 @@ class CrossBlock(nn.Module):
         total = torch.zeros_like(shared)
         answers = []
         for parts in support:
-            z = shared[:, None] + convolve_parts(parts, support_weights)
+            z = convolve_parts(parts, support_weights).add_(shared[:, None])
             total += z.sum(1)
             answers.append(activate(self.support.vmapped.conv(z)))
         size = sum(answer.shape[1] for answer in answers)

@@ -31,7 +31,7 @@ def convolve_parts(
     """
     total = convolve(parts[0], weights[0], bias)
     for part, weight in zip(parts[1:], weights[1:], strict=True):
-        total = total + convolve(part, weight)
+        total += convolve(part, weight)
     return total
 
 
