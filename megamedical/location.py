@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,14 @@ class Location:
         """The content of a file."""
         content: bytes = self._files.cat_file(f"{self._root}/{name}")
         return content
+
+    def read_ranges(self, name: str, ranges: Sequence[tuple[int, int | None]]) -> list[bytes]:
+        """Parts of a file, all asked for at once; a negative start counts from the end."""
+        starts = [start for start, _ in ranges]
+        ends = [end for _, end in ranges]
+        paths = [f"{self._root}/{name}"] * len(ranges)
+        parts: list[bytes] = self._files.cat_ranges(paths, starts, ends, on_error="raise")
+        return parts
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all."""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from megamedical.errors import StoreError
 from megamedical.location import Location
+from megamedical.slices import Slices
 from megamedical.tables import FORMAT, TABLES, decode_table, encode_table, in_order
 
 if TYPE_CHECKING:
@@ -100,6 +101,14 @@ class Store:
 
         found = zarr.open_group(self.location.zarr(), path=group, mode="r")
         return found["images"], found["masks"]
+
+    def slices(self, group: str) -> tuple[Slices, Slices]:
+        """The images and the masks of a `<dataset>/<group>`, for many reads at random.
+
+        Raises:
+            StoreError: there is no such group, or something else than `megamedical build` wrote it.
+        """
+        return Slices(self.location, f"{group}/images"), Slices(self.location, f"{group}/masks")
 
     def read(self, task: str, subject: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The image and the soft mask of one example, each (H, W) float32 in [0, 1].

@@ -1,0 +1,223 @@
+"""Pairs of an image and a mask a second, read at random from a store: ours against others.
+
+    OMP_NUM_THREADS=1 BLOSC_NTHREADS=1 python performance/reading.py
+
+An episode is 65 images and 65 masks, anywhere in 6,000 images and 12,000 masks of 128 x 128, put
+into new arrays. The first table is of one process on one core, all files in the page cache; LMDB
+holds the same slices as raw bytes, as thunderpack does. Beside the pairs a second of the clock are
+those a second of the core's time, which other programs disturb less. The second table is of a
+DataLoader on all cores. Readers take turns; figures are medians. What it needs:
+`pip install -e '.[universeg,performance]'`.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import tensorstore
+import zarr
+from torch.utils.data import DataLoader, Dataset
+
+from megamedical.location import Location
+from megamedical.packing import create_array
+from megamedical.slices import Slices
+
+IMAGES, MASKS, SIZE = 6000, 12_000, 128
+PAIRS = 65
+REPEATS = 15
+EPISODES = 50  # a repeat
+LOADED = 200  # episodes of a DataLoader
+REQUIRED = 60_000
+
+Arrays = tuple[np.ndarray, np.ndarray]
+Read = Callable[[np.ndarray, np.ndarray], Arrays]
+
+
+def draw_store(folder: Path) -> None:
+    """Images of noise, and masks of one ellipse with a soft border: 1 % to 20 % of the slice."""
+    rng = np.random.default_rng(0)
+    group = zarr.open_group(folder, mode="w")
+    create_array(group, "images", IMAGES, SIZE)[:] = rng.random(
+        (IMAGES, SIZE, SIZE), dtype=np.float32
+    ).astype(np.float16)
+    rows, columns = np.ogrid[:SIZE, :SIZE]
+    masks = np.empty((MASKS, SIZE, SIZE), np.uint8)
+    for mask in masks:
+        (y, x), (height, width) = rng.uniform(32, 96, 2), rng.uniform(7, 32, 2)
+        distance = np.hypot((rows - y) / height, (columns - x) / width)
+        mask[:] = np.rint(255 * np.clip((1 - distance) * min(height, width) + 0.5, 0, 1))
+    create_array(group, "masks", MASKS, SIZE)[:] = masks
+
+
+def ours(folder: Path) -> Read:
+    images, masks = (Slices(Location(folder), name) for name in ("images", "masks"))
+    return lambda first, second: (images.read(first), masks.read(second))
+
+
+def plain_zarr(folder: Path) -> Read:
+    images, masks = (zarr.open_array(folder / name, mode="r") for name in ("images", "masks"))
+    return lambda first, second: (images.oindex[first], masks.oindex[second])
+
+
+def with_tensorstore(folder: Path) -> Read:
+    """Batched reads; its cache holds the indices of the shards, and not all slices."""
+    one_thread = {"limit": 1}
+    context = tensorstore.Context(
+        {
+            "cache_pool": {"total_bytes_limit": 2**20},
+            "data_copy_concurrency": one_thread,
+            "file_io_concurrency": one_thread,
+        }
+    )
+
+    def opened(name: str) -> tensorstore.TensorStore:
+        place = {"driver": "file", "path": str(folder / name)}
+        return tensorstore.open(
+            {"driver": "zarr3", "kvstore": place}, context=context, read=True
+        ).result()
+
+    images, masks = opened("images"), opened("masks")
+
+    def read(first: np.ndarray, second: np.ndarray) -> Arrays:
+        with tensorstore.Batch() as batch:
+            reads = images[first].read(batch=batch), masks[second].read(batch=batch)
+        return reads[0].result(), reads[1].result()
+
+    return read
+
+
+def with_lmdb(folder: Path) -> Read:
+    database = lmdb.open(str(folder / "lmdb"), map_size=2**30)
+    for name in ("images", "masks"):
+        slices = zarr.open_array(folder / name, mode="r")[:]
+        with database.begin(write=True) as transaction:
+            for number, content in enumerate(slices):
+                transaction.put(f"{name}/{number}".encode(), content.tobytes())
+    transaction = database.begin(buffers=True)
+
+    def slices_of(name: str, dtype: type, numbers: np.ndarray) -> np.ndarray:
+        out = np.empty((len(numbers), SIZE, SIZE), dtype)
+        for place, number in zip(out, numbers.tolist(), strict=True):
+            content = transaction.get(f"{name}/{number}".encode())
+            place[:] = np.frombuffer(content, dtype).reshape(SIZE, SIZE)
+        return out
+
+    return lambda first, second: (
+        slices_of("images", np.float16, first),
+        slices_of("masks", np.uint8, second),
+    )
+
+
+def episode(number: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(number)
+    return rng.integers(0, IMAGES, PAIRS), rng.integers(0, MASKS, PAIRS)
+
+
+def read_everything(read: Read) -> None:
+    """Bring every file into the page cache."""
+    for start in range(0, IMAGES, 1000):
+        read(np.arange(start, start + 1000), np.arange(2 * start, 2 * start + 2000))
+
+
+def pairs_a_second(read: Read, episodes: int) -> tuple[float, float]:
+    """By the clock, and by the time that the core spent."""
+    drawn = [episode(number) for number in range(episodes)]
+    begin, begin_core = time.perf_counter(), time.process_time()
+    for first, second in drawn:
+        read(first, second)
+    spent, spent_core = time.perf_counter() - begin, time.process_time() - begin_core
+    return episodes * PAIRS / spent, episodes * PAIRS / spent_core
+
+
+def compare_readers(folder: Path) -> float:
+    readers = {
+        "megamedical": (ours(folder), EPISODES),
+        "LMDB, raw bytes": (with_lmdb(folder), EPISODES),
+        "tensorstore": (with_tensorstore(folder), EPISODES),
+        "zarr-python": (plain_zarr(folder), 1),
+    }
+    read_everything(readers["megamedical"][0])
+    expected = readers["megamedical"][0](*episode(0))
+    for read, episodes in readers.values():
+        pairs_a_second(read, episodes)
+        for found, known in zip(read(*episode(0)), expected, strict=True):
+            np.testing.assert_array_equal(found, known)
+    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
+    for _ in range(REPEATS):
+        for name, (read, episodes) in readers.items():
+            speeds[name].append(pairs_a_second(read, episodes))
+    medians = {name: np.median(found, axis=0).tolist() for name, found in speeds.items()}
+    print(
+        f"{'one process, one core':24}{'pairs/s':>10}{'ratio':>8}{'pairs/core s':>14}{'ratio':>8}"
+    )
+    for name, found in medians.items():
+        ratios = np.divide(found, medians["megamedical"])
+        print(f"{name:24}{found[0]:10,.0f}{ratios[0]:8.3f}{found[1]:14,.0f}{ratios[1]:8.3f}")
+    return medians["megamedical"][0]
+
+
+class Episodes(Dataset):
+    """What a training loop asks a DataLoader for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.images, self.masks = (Slices(Location(folder), name) for name in ("images", "masks"))
+
+    def __len__(self) -> int:
+        return LOADED
+
+    def __getitem__(self, number: int) -> Arrays:
+        first, second = episode(number)
+        return self.images.read(first), self.masks.read(second)
+
+
+def compare_workers(folder: Path) -> None:
+    episodes = Episodes(folder)
+    loaders = {"no workers": DataLoader(episodes, batch_size=None)} | {
+        f"{count} {start}ed": DataLoader(
+            episodes,
+            batch_size=None,
+            num_workers=count,
+            multiprocessing_context=start,
+            persistent_workers=True,
+            prefetch_factor=4,
+        )
+        for start in ("fork", "spawn")
+        for count in (1, 2)
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in loaders}
+    for repeat in range(REPEATS // 2 + 1):
+        for name, loader in loaders.items():
+            begin = time.perf_counter()
+            read = sum(1 for _ in loader)
+            if repeat:  # the first starts the workers
+                speeds[name].append(read * PAIRS / (time.perf_counter() - begin))
+    alone = statistics.median(speeds["no workers"])
+    print(f"\n{'DataLoader':24}{'pairs/s':>10}{'ratio':>8}")
+    for name, found in speeds.items():
+        median = statistics.median(found)
+        print(f"{name:24}{median:10,.0f}{median / alone:8.2f}")
+
+
+def main() -> None:
+    cores = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        draw_store(folder)
+        os.sched_setaffinity(0, {max(cores)})
+        speed = compare_readers(folder)
+        os.sched_setaffinity(0, cores)
+        compare_workers(folder)
+    print(f"\n{speed:,.0f} pairs/s on one core; required are {REQUIRED:,}")
+    if speed < REQUIRED:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
