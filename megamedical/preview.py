@@ -7,28 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
+from PIL import Image, ImageDraw
 
 from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.sheet import FAINT, GAP, INK, OUTLINES, PAPER, TILE, font, outlined
 from megamedical.store import Store
 
-_TILE = 192  # pixels of one slice on the sheet
-_GAP = 6
-_TITLE = 34
+_TITLE = 34  # pixels above a row of tiles
 _MARGIN = 18
-_PAPER = (250, 250, 248)
-_INK = (40, 40, 40)
-_FAINT = (120, 120, 120)
-OUTLINES = (
-    (230, 60, 60),
-    (30, 170, 230),
-    (245, 170, 20),
-    (60, 190, 90),
-    (200, 90, 220),
-    (240, 110, 170),
-)
 
 
 def preview(
@@ -59,12 +45,12 @@ def preview(
         raise StoreError(
             f"No task of {store.location} begins with {', '.join(tasks) or 'anything'}"
         )
-    strip = (per_task * (_TILE + _GAP) - _GAP, _TITLE + _TILE + _MARGIN)
+    strip = (per_task * (TILE + GAP) - GAP, _TITLE + TILE + _MARGIN)
     rows = -(-len(chosen) // columns)
     sheet = Image.new(
         "RGB",
         (columns * (strip[0] + _MARGIN) + _MARGIN, rows * strip[1] + _MARGIN),
-        _PAPER,
+        PAPER,
     )
     draw = ImageDraw.Draw(sheet)
     colours = {label: n for n, label in enumerate(sorted(set(store.tasks["label"])))}
@@ -75,13 +61,13 @@ def preview(
         _write_title(draw, (left, top), task, colour)
         for place, example in enumerate(_typical(store, task.task, per_task).itertuples()):
             image, mask = store.read(task.task, example.subject)
-            tile = _outlined(image, mask, colour)
-            corner = (left + place * (_TILE + _GAP), top + _TITLE)
+            tile = outlined(image, mask, colour)
+            corner = (left + place * (TILE + GAP), top + _TITLE)
             sheet.paste(Image.fromarray(tile), corner)
             draw.text(
-                (corner[0] + 4, corner[1] + _TILE - 15),
+                (corner[0] + 4, corner[1] + TILE - 15),
                 f"{example.subject} · {example.split}",
-                font=_font(11),
+                font=font(11),
                 fill=(255, 255, 255),
                 stroke_width=1,
                 stroke_fill=(0, 0, 0),
@@ -128,26 +114,6 @@ def _write_title(
 ) -> None:
     left, top = corner
     draw.rectangle((left, top + 3, left + 10, top + 13), fill=colour)
-    draw.text((left + 16, top), task.label, font=_font(14), fill=_INK)  # type: ignore[attr-defined]
+    draw.text((left + 16, top), task.label, font=font(14), fill=INK)  # type: ignore[attr-defined]
     counts = f"{task.train} train, {task.dev} dev, {task.test} test"  # type: ignore[attr-defined]
-    draw.text((left, top + 17), f"{task.task}   {counts}", font=_font(11), fill=_FAINT)  # type: ignore[attr-defined]
-
-
-def _outlined(
-    image: NDArray[np.float32], mask: NDArray[np.float32], colour: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """An image with the outline of its mask at 0.5, both enlarged to the size of a tile."""
-    grey = _enlarged(image, Image.Resampling.BICUBIC)
-    inside = _enlarged(mask, Image.Resampling.BILINEAR) > 0.5
-    outline = inside ^ ndimage.binary_erosion(inside, border_value=1)
-    pixels = np.repeat((grey.clip(0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)
-    pixels[outline] = colour
-    return pixels
-
-
-def _enlarged(plane: NDArray[np.float32], how: Image.Resampling) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(plane).resize((_TILE, _TILE), how))
-
-
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)
+    draw.text((left, top + 17), f"{task.task}   {counts}", font=font(11), fill=FAINT)  # type: ignore[attr-defined]

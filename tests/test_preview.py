@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from megamedical import open_store
 from megamedical.errors import MegaMedicalError, StoreError
-from megamedical.preview import _GAP, _MARGIN, _TILE, _TITLE, preview, save_preview
+from megamedical.preview import _MARGIN, _TITLE, preview, save_preview
+from megamedical.sheet import GAP, TILE
 
 NUCLEUS = "wbc/jtsc/microscopy/2d/mid/nucleus"
 SIDEWAYS = "msd/hippocampus/mri/sagittal/max/anterior-hippocampus"
@@ -26,8 +27,8 @@ def tiles(sheet: Image.Image, count: int) -> list[np.ndarray]:
     """The slices (H, W, 3) of a sheet with one task."""
     pixels = np.asarray(sheet).astype(int)
     top = _MARGIN + _TITLE
-    lefts = [_MARGIN + place * (_TILE + _GAP) for place in range(count)]
-    return [pixels[top : top + _TILE, left : left + _TILE] for left in lefts]
+    lefts = [_MARGIN + place * (TILE + GAP) for place in range(count)]
+    return [pixels[top : top + TILE, left : left + TILE] for left in lefts]
 
 
 def coloured(pixels: np.ndarray) -> np.ndarray:
@@ -70,15 +71,15 @@ def test_slices_are_the_images_of_the_store(opened):
     smallest = task.sort_values(["area", "subject"])["subject"].iloc[0]
     image, _ = opened.read(NUCLEUS, smallest)
     (pixels, *_) = tiles(preview(opened, tasks=[NUCLEUS], columns=1), 5)
-    above_the_writing = slice(0, _TILE - 20)
+    above_the_writing = slice(0, TILE - 20)
     shown = np.where(coloured(pixels), np.nan, pixels.mean(axis=-1))[above_the_writing] / 255
-    wanted = np.asarray(Image.fromarray(image).resize((_TILE, _TILE), Image.Resampling.BILINEAR))
+    wanted = np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.BILINEAR))
     difference = np.abs(shown - wanted[above_the_writing])
     assert np.nanmean(difference) < 0.03
 
 
 def test_a_sheet_is_as_large_as_its_tasks_need(opened):
-    strip = (4 * (_TILE + _GAP) - _GAP + _MARGIN, _TITLE + _TILE + _MARGIN)
+    strip = (4 * (TILE + GAP) - GAP + _MARGIN, _TITLE + TILE + _MARGIN)
     wide = preview(opened, tasks=["msd/hippocampus"], per_task=4)
     assert wide.size == (2 * strip[0] + _MARGIN, 6 * strip[1] + _MARGIN)
     narrow = preview(opened, tasks=["wbc"], per_task=4, columns=1, most=3)
@@ -88,7 +89,7 @@ def test_a_sheet_is_as_large_as_its_tasks_need(opened):
 def test_tasks_are_chosen_by_how_they_begin(opened):
     def count(*tasks: str) -> int:
         height = preview(opened, tasks=tasks, per_task=1, columns=1, most=500).height
-        return (height - _MARGIN) // (_TITLE + _TILE + _MARGIN)
+        return (height - _MARGIN) // (_TITLE + TILE + _MARGIN)
 
     assert count() == len(opened.tasks)
     assert count("wbc") == 4
