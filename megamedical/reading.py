@@ -1,7 +1,7 @@
 """Files into arrays: volumes in canonical orientation, pictures in grey, label maps as integers.
 
-Readers are chosen by the file's suffix. Whatever a file holds, it ends as an array or as one
-`SubjectError` that says what is wrong with it.
+Readers are chosen by the file's suffix, and DICOM is known by its content too. Whatever a file
+holds, it ends as an array or as one `SubjectError` that says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.blame import blaming
+from megamedical.dicom import is_dicom, read_dicom_picture, read_series, series_of
 from megamedical.errors import SubjectError
 from megamedical.scan import Scan
+from megamedical.volume import Volume, canonical
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -30,22 +30,9 @@ Grey = Literal["float", "rounded"]
 
 _VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img")
 _FREESURFER = (".mgz", ".mgh")
-_SHEAR = 1e-3  # largest cosine between two axes of a volume that counts as rounding
+_TO_LPS = np.diag([-1.0, -1.0, 1.0])  # from RAS, which nibabel speaks
 _NIFTI_FLOATS = ("16", "64")  # codes of its header for single and double precision
 _LARGEST = 1 << 34  # voxels of one scan: more is a damaged or hostile header
-
-
-@dataclass(frozen=True, eq=False)
-class Volume:
-    """Voxels as the file has them, and where its axes point.
-
-    `voxels` is (k, j, i); `directions` has the unit vectors of i, j, k as its columns, in LPS;
-    `spacing` is that of i, j, k in mm.
-    """
-
-    voxels: NDArray[Any]
-    directions: NDArray[np.float64]
-    spacing: tuple[float, ...]
 
 
 class _Held:
@@ -62,7 +49,7 @@ def read_scan(path: Path, dimension: int, grey: Grey = "float") -> Scan:
     """Read an image.
 
     Args:
-        path: the file; its suffix says what it is.
+        path: the file, whose suffix says what it is, or the folder of a DICOM series.
         dimension: 3 for a volume, 2 for a picture.
         grey: what becomes of colour, see `Group`.
 
@@ -70,13 +57,25 @@ def read_scan(path: Path, dimension: int, grey: Grey = "float") -> Scan:
         SubjectError: the file is damaged, of another dimension, or its axes are not orthonormal.
     """
     if dimension == 3:
-        scan = canonical(read_volume(path))
-    else:
-        pixels = _read_picture(path, lambda picture: _luma(picture, grey))
-        scan = Scan(pixels, (1.0, 1.0))
-    if scan.voxels.dtype.kind not in "biuf":
-        raise SubjectError("read", path.name, f"holds {scan.voxels.dtype} values, not intensities")
-    return scan
+        return scan_of(read_volume(path), path)
+    pixels = _read_picture(path, lambda picture: _luma(picture, grey))
+    _expect_intensities(pixels, path)
+    return Scan(pixels, (1.0, 1.0))
+
+
+def scan_of(volume: Volume, path: Path) -> Scan:
+    """A volume that was read from a path, as `read_scan` gives it.
+
+    Raises:
+        SubjectError: its axes are not orthonormal, or what it holds are no intensities.
+    """
+    _expect_intensities(volume.voxels, path)
+    return canonical(volume)
+
+
+def _expect_intensities(voxels: NDArray[Any], path: Path) -> None:
+    if voxels.dtype.kind not in "biuf":
+        raise SubjectError("read", path.name, f"holds {voxels.dtype} values, not intensities")
 
 
 def read_label_values(path: Path, dimension: int) -> NDArray[Any]:
@@ -95,17 +94,21 @@ def read_label_values(path: Path, dimension: int) -> NDArray[Any]:
 
 
 def read_volume(path: Path) -> Volume:
-    """Read a volume on the file's own axes.
+    """Read a volume on its own axes: a file, or a folder that holds one DICOM series.
 
     Raises:
         SubjectError: as `read_scan`.
     """
     suffix = suffix_of(path)
+    if path.is_dir():
+        return read_series(series_of(path))
     if suffix in _FREESURFER:
         return _read_with_nibabel(path)
-    if suffix not in _VOLUMES:
-        raise SubjectError("read", path.name, f"no reader for volumes in {suffix or 'no'} files")
-    return _read_with_simpleitk(path)
+    if suffix in _VOLUMES:
+        return _read_with_simpleitk(path)
+    if is_dicom(path):
+        return read_series(series_of(path))
+    raise SubjectError("read", path.name, f"no reader for volumes in {suffix or 'no'} files")
 
 
 def _read_with_simpleitk(path: Path) -> Volume:
@@ -114,7 +117,7 @@ def _read_with_simpleitk(path: Path) -> Volume:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with _blaming(path):
+    with blaming(path):
         try:
             reader.ReadImageInformation()
         except RuntimeError as error:
@@ -131,7 +134,7 @@ def _read_with_simpleitk(path: Path) -> Volume:
                 reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
             voxels = np.asarray(_Held(reader.Execute()))
     directions = np.array(reader.GetDirection()).reshape(len(size), len(size))[:3, :3]
-    return Volume(voxels, directions, tuple(reader.GetSpacing()[:3]))
+    return Volume(voxels, directions, tuple(reader.GetSpacing()[:3]), tuple(reader.GetOrigin()[:3]))
 
 
 def _is_nifti_of_floats(reader: SimpleITK.ImageFileReader) -> bool:
@@ -151,14 +154,15 @@ def _read_with_nibabel(path: Path) -> Volume:
     import nibabel as nib
     from nibabel.affines import voxel_sizes
 
-    with _blaming(path):
+    with blaming(path):
         image = nib.load(path)
         _expect_volume(path, list(image.shape), 1)
         voxels = np.asanyarray(image.dataobj).reshape(image.shape[:3])
     spacing = voxel_sizes(image.affine)
     with np.errstate(invalid="ignore", divide="ignore"):  # no spacing, no directions
-        directions = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3] / spacing
-    return Volume(voxels.T, directions, tuple(spacing.tolist()))
+        directions = _TO_LPS @ image.affine[:3, :3] / spacing
+    origin = _TO_LPS @ image.affine[:3, 3]
+    return Volume(voxels.T, directions, tuple(spacing.tolist()), tuple(origin.tolist()))
 
 
 def _expect_volume(path: Path, size: list[int], components: int) -> None:
@@ -193,33 +197,15 @@ def _expect_whole(path: Path, reader: SimpleITK.ImageFileReader) -> None:
         raise SubjectError("read", path.name, f"is cut off: {found} bytes of {length}")
 
 
-def canonical(volume: Volume) -> Scan:
-    """Turn (k, j, i) into (Z, Y, X): views only, no voxel is copied."""
-    from nibabel.orientations import aff2axcodes, io_orientation
-
-    cosines = volume.directions.T @ volume.directions
-    skew = float(np.abs(cosines - np.eye(3)).max())
-    if not skew < _SHEAR:
-        raise SubjectError(
-            "read", "", f"its direction matrix is not orthonormal (off by {skew:.3g})"
-        )
-    affine = np.eye(4)
-    affine[:3, :3] = volume.directions
-    source, flips = io_orientation(affine).T
-    of_world = np.argsort(source)  # which of i, j, k runs along x, y, z
-    voxels = volume.voxels.transpose(*(2 - of_world[::-1]))
-    voxels = voxels[tuple(slice(None, None, int(flips[axis])) for axis in of_world[::-1])]
-    codes = aff2axcodes(affine, (("R", "L"), ("A", "P"), ("I", "S")))
-    spacing = tuple(float(volume.spacing[axis]) for axis in of_world[::-1])
-    return Scan(voxels, spacing, "".join(codes))
-
-
 def _read_picture(path: Path, convert: Callable[[Image.Image], NDArray[Any]]) -> NDArray[Any]:
     from PIL import Image
 
     if suffix_of(path) == ".npy":
         return _read_npy(path)
-    with _blaming(path), _opened(path) as file, Image.open(file) as picture:
+    if is_dicom(path):
+        pixels = read_dicom_picture(path)
+        return convert(Image.fromarray(pixels)) if pixels.ndim == 3 else pixels
+    with blaming(path), _opened(path) as file, Image.open(file) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1:
             raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
@@ -231,7 +217,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    with _blaming(path), path.open("rb") as file:
+    with blaming(path), path.open("rb") as file:
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     if array.ndim != 2:
         raise SubjectError("read", path.name, f"has shape {array.shape}, not (H, W)")
@@ -254,7 +240,7 @@ def _indices(picture: Image.Image) -> NDArray[Any]:
     if values.ndim == 3:
         colours = values[..., :3] if values.shape[-1] >= 3 else values[..., :1]
         if (colours != colours[..., :1]).any():
-            raise SubjectError("decode", "", "is in colour, where one label value a pixel is meant")
+            raise SubjectError("decode", "", "is in colour, where a grey value a label is meant")
         return np.ascontiguousarray(values[..., 0])
     return values
 
@@ -284,24 +270,3 @@ def suffix_of(path: Path) -> str:
     """What a file's name says it is, in lower case, with what is under a `.gz`: `.nii.gz`."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
-
-
-@contextmanager
-def _blaming(path: Path) -> Iterator[None]:
-    """Whatever a library raises while it reads a file, the file is at fault."""
-    try:
-        yield
-    except SubjectError:
-        raise
-    except Exception as error:
-        raise SubjectError("read", path.name, _reason(error, path)) from error
-
-
-def _reason(error: Exception, path: Path) -> str:
-    """The telling line of a library's message, without its source files and our folders."""
-    lines = [line.strip() for line in str(error).replace(f"{path.parent}/", "").splitlines()]
-    told = [line for line in lines if line and not line.startswith("Reason: ")]  # errno, unrelated
-    line = re.sub(r"^(ITK|sitk::)\s?ERROR: |\w*ImageIO\(0x[0-9a-f]+\): ?", "", (told or [""])[-1])
-    if re.match("Unable to determine ImageIO reader|cannot identify image file", line):
-        return "is nothing that can be read, whatever its name says"
-    return line if " " in line else f"{type(error).__name__}: {line}"

@@ -1,11 +1,14 @@
 """Which files of a folder are taken for images, which for their masks."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from megamedical.errors import SubjectError
-from universeg.examples import Pair, find_pairs, is_colour, name_of, read_example, scans_in
+from universeg.examples import Pair, find_pairs, read_example, scans_in
+from universeg.inputs import inputs_at
 from universeg.support import SupportError
 
 
@@ -17,7 +20,7 @@ def touch(folder, names):
 
 
 def names(pairing):
-    return {(pair.image.name, pair.mask.name) for pair in pairing.pairs}
+    return {(pair.image.path.name, pair.mask.path.name) for pair in pairing.pairs}
 
 
 @pytest.mark.parametrize(
@@ -111,11 +114,20 @@ def test_a_missing_folder_is_explained(tmp_path):
 
 def test_queries_are_the_readable_files(tmp_path):
     touch(tmp_path, ["b.nii.gz", "a.PNG", ".hidden.png", "notes.txt", "sub/c.png"])
-    assert [path.name for path in scans_in(tmp_path)] == ["a.PNG", "b.nii.gz"]
-    assert scans_in(tmp_path / "a.PNG") == [tmp_path / "a.PNG"]
-    assert [name_of(path) for path in scans_in(tmp_path)] == ["a", "b"]
+    assert [scan.path.name for scan in scans_in(tmp_path)] == ["a.PNG", "b.nii.gz"]
+    assert [scan.path for scan in scans_in(tmp_path / "a.PNG")] == [tmp_path / "a.PNG"]
+    assert [scan.name for scan in scans_in(tmp_path)] == ["a", "b"]
     with pytest.raises(SupportError, match="nothing to predict"):
         scans_in(_empty(tmp_path))
+
+
+def silent(line):
+    raise AssertionError(line)
+
+
+def one(path):
+    (found,) = inputs_at(path)
+    return found
 
 
 def _empty(folder):
@@ -130,23 +142,34 @@ def save(path, array):
 
 
 def test_an_example_is_read_and_checked(tmp_path):
-    image = save(tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(6, 8))
+    image = one(save(tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(6, 8)))
     mask = np.zeros((6, 8), np.uint8)
     mask[2:4, 3:5] = 255
-    scan, values = read_example(Pair(image, save(tmp_path / "a_mask.png", mask)))
+    scan, values = read_example(Pair(image, one(save(tmp_path / "a_mask.png", mask))), silent)
     assert scan.voxels.shape == (6, 8)
     np.testing.assert_array_equal(values, mask)
     with pytest.raises(SubjectError, match="its mask is 5 x 8, the image 6 x 8"):
-        read_example(Pair(image, save(tmp_path / "b_mask.png", mask[:5])))
+        read_example(Pair(image, one(save(tmp_path / "b_mask.png", mask[:5]))), silent)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(SubjectError, match=r"its mask broken\.png is nothing that can be read"):
-        read_example(Pair(image, tmp_path / "broken.png"))
+        read_example(Pair(image, one(tmp_path / "broken.png")), silent)
 
 
 def test_colour_is_seen(tmp_path):
     grey = np.zeros((4, 4), np.uint8)
-    assert is_colour(save(tmp_path / "a.png", np.stack([grey] * 3, axis=-1)))
-    assert not is_colour(save(tmp_path / "b.png", grey))
-    assert not is_colour(tmp_path / "c.nii.gz")
+    assert one(save(tmp_path / "a.png", np.stack([grey] * 3, axis=-1))).is_colour
+    assert not one(save(tmp_path / "b.png", grey)).is_colour
+    assert not one(tmp_path / "c.nii.gz").is_colour
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    assert not is_colour(tmp_path / "broken.png")
+    assert not one(tmp_path / "broken.png").is_colour
+
+
+def test_a_picture_that_claims_to_be_huge_is_refused(tmp_path):
+    path = save(tmp_path / "bomb.png", np.zeros((4, 4), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    assert not one(path).is_colour
+    with pytest.raises(SubjectError, match="decompression bomb"):
+        one(path).read()

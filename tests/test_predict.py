@@ -11,6 +11,9 @@ import pytest
 import SimpleITK as sitk
 import torch
 from PIL import Image
+from test_dicom import oblique as turned
+from test_dicom import write as write_dicom
+from test_dicom import write_series
 from test_segmenter import Bright, blob, dice, picture
 from typer.testing import CliRunner
 
@@ -80,8 +83,8 @@ def pictures(tmp_path):
 def test_a_picture_gives_a_mask_of_its_size(predict, pictures, tmp_path):
     result = predict()
     assert result.exit_code == 0, result.output
-    assert "2 examples: images/x with masks/x" in result.output
-    assert "3 files written" in result.output
+    assert "Examples: 2, images/x with masks/x" in result.output
+    assert "Files written to" in result.output
     assert written(tmp_path) == ["a.png", "b.png", "c.png"]
     for name, mask in pictures.items():
         found = read(tmp_path / "out" / f"{name[0]}.png")
@@ -188,12 +191,90 @@ def test_nothing_that_is_read_is_overwritten(predict, pictures, tmp_path):
     assert "would be overwritten" in result.output
     save(tmp_path / "query/b.png", grey(pictures["a.png"]))
     assert "b.bmp and b.png would both become b.png" in predict().output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "option"),
+    [("out/overlays", "--overlay"), ("out/probabilities/label-255", "--probabilities")],
+)
+def test_what_is_written_beside_the_masks_overwrites_nothing_either(
+    predict, pictures, tmp_path, folder, option
+):
+    path = save(tmp_path / folder / "a.png", grey(pictures["a.png"]))
+    content = path.read_bytes()
+    assert predict(query=folder).exit_code == 0
+    result = predict([option], query=folder)
+    assert result.exit_code == 1
+    assert f"{folder}/a.png is read, and would be overwritten" in result.output
+    assert path.read_bytes() == content
+
+
+def test_labels_are_named(predict, pictures, tmp_path):
+    for number, shape in enumerate([(90, 121), (64, 64)]):
+        save(tmp_path / f"support/masks/{number}.png", blob(shape, (3, 7, 9)))
+    result = predict(["--label", "7=Cell nucleus", "--label", "3=wall", "--probabilities"])
+    assert result.exit_code == 0, result.output
+    assert "Labels: 7 = Cell nucleus, 3 = wall" in result.output
+    assert "Not looked for, as --label does not name them: 9" in result.output
+    folders = {path.name for path in (tmp_path / "out/probabilities").iterdir()}
+    assert folders == {"cell-nucleus", "wall"}
+    assert set(np.unique(read(tmp_path / "out/a.png"))) <= {0, 3, 7}
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["nucleus"], "'nucleus' names no label"),
+        (["0=nucleus"], "'0=nucleus' names no label"),
+        (["1="], "'1=' names no label"),
+        (["1=left lung", "2=Left-lung"], "after another label of that value or name"),
+        (["1=left", "1=right"], "after another label of that value or name"),
+        (["4=lumen"], "No mask shows lumen (value 4)"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(predict, pictures, labels, said):
+    result = predict(itertools.chain(*(("--label", label) for label in labels)))
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_an_ensemble_that_changes_nothing_is_mentioned(predict, pictures):
+    assert "--ensemble 5 changes nothing" in predict(["--ensemble", 5]).output
+    assert "changes nothing" not in predict(["--ensemble", 5, "--support-size", 1]).output
+    assert "changes nothing" not in predict().output
+
+
+def test_percentiles_take_the_place_of_a_window(predict, pictures, tmp_path):
+    bright = grey(pictures["a.png"]).astype(np.uint16)
+    bright[0, 0] = 60_000
+    save(tmp_path / "query/a.png", bright)
+    assert predict().exit_code == 0
+    assert not read(tmp_path / "out/a.png").any()
+    assert predict(["--percentiles", 0.5, 99.5]).exit_code == 0
+    assert dice(read(tmp_path / "out/a.png") > 0, pictures["a.png"] > 0) >= 0.95
+    result = predict(["--percentiles", 0.5, 99.5, "--window", 0, 255])
+    assert result.exit_code == 1
+    assert "exclude each other" in result.output
+
+
+def test_it_says_how_far_it_is(predict, pictures):
+    lines = predict().output.splitlines()
+    assert any(line.startswith("Read: 2 of 2 examples") for line in lines)
+    assert any(line.startswith("Predict: 3 of 3 files") for line in lines)
+
+
+def test_what_has_no_partner_is_named_and_no_failure(predict, pictures, tmp_path):
+    save(tmp_path / "support/images/lonely.png", grey(blob((30, 30))))
+    result = predict()
+    assert result.exit_code == 0
+    assert "Without a partner: lonely.png" in result.output
 
 
 def test_an_empty_window_is_refused(predict, pictures):
     result = predict(["--window", 10, 10])
     assert result.exit_code == 1
-    assert "window 10 to 10 is empty" in result.output
+    assert "The range from 10 to 10 is empty" in result.output
 
 
 def test_weights_are_read_from_a_file(predict, pictures, tmp_path, monkeypatch):
@@ -308,6 +389,131 @@ def test_what_is_written_of_a_volume_is_the_same_every_time(predict, volumes, tm
     np.testing.assert_array_equal(probabilities > 0.5, mask > 0)
 
 
+def dicom(folder, mask, directions, **said):
+    """A scan in HU as a series, its files named to mislead, and where it lies."""
+    write_series(folder, picture(mask).astype(np.int16) + 1024, directions, **said)
+    reader = sitk.ImageSeriesReader()
+    uid = said.get("SeriesInstanceUID", "1.2.3")
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), uid))
+    return reader.Execute()
+
+
+CT = {"RescaleSlope": 1, "RescaleIntercept": -1024, "Modality": "CT"}
+
+
+def assert_in_place(path, series, mask):
+    """Whether a prediction finds a mask where the series shows it, in the eyes of ITK."""
+    found = sitk.ReadImage(path)
+    assert found.GetSize() == series.GetSize()
+    for corner in itertools.product(*((0, length - 1) for length in series.GetSize())):
+        ours, theirs = (x.TransformIndexToPhysicalPoint(corner) for x in (found, series))
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert dice(sitk.GetArrayFromImage(found) > 0, mask > 0) >= 0.95
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (0.1, -0.2, 0.3), (0.2, 1.5, 0)])
+def test_a_series_comes_back_where_it_was(predict, tmp_path, angles):
+    for number, name in enumerate(["case1", "case2"]):
+        mask = ball((14 + number, 30, 26))
+        series = dicom(tmp_path / "support/images" / name, mask, turned(0, 0, number), **CT)
+        labels = sitk.GetImageFromArray(mask)
+        labels.CopyInformation(series)
+        (tmp_path / "support/masks").mkdir(exist_ok=True)
+        sitk.WriteImage(labels, tmp_path / f"support/masks/{name}.nii.gz")
+    mask = ball((19, 33, 28))
+    series = dicom(tmp_path / "query/patient7", mask, turned(*angles), **CT)
+    result = predict(["--window", -10, 250, "--overlay"])
+    assert result.exit_code == 0, result.output
+    assert "Examples: 2, images/x with masks/x" in result.output
+    assert written(tmp_path) == ["overlays/patient7.png", "patient7.nii.gz"]
+    assert_in_place(tmp_path / "out/patient7.nii.gz", series, mask)
+    assert predict(["--window", -10, 250], query="query/patient7").exit_code == 0
+    assert_in_place(tmp_path / "out/patient7.nii.gz", series, mask)
+
+
+def test_masks_that_lie_elsewhere_are_mentioned(predict, volumes, tmp_path):
+    volume(tmp_path / "query/q.nii.gz", picture(ball((9, 12, 11))).astype(np.int16))
+    assert "Warning" not in predict().output
+    mask = sitk.ReadImage(tmp_path / "support/1_seg.nii.gz")
+    mask.SetOrigin((0, 0, 0))
+    sitk.WriteImage(mask, tmp_path / "support/1_seg.nii.gz")
+    output = predict().output
+    assert "Warning: 1_seg.nii.gz lies 106 mm from its image" in output
+    assert "0_seg.nii.gz" not in output
+
+
+def test_masks_in_jpeg_are_mentioned(predict, pictures, tmp_path):
+    for number, shape in enumerate([(90, 121), (64, 64)]):
+        (tmp_path / f"support/masks/{number}.png").unlink()
+        save(tmp_path / f"support/masks/{number}.jpg", blob(shape) * 255)
+    assert "Warning: 0.jpg is a JPEG, which blurs labels" in predict().output
+
+
+def test_series_of_one_folder_are_told_apart(predict, volumes, tmp_path):
+    masks = {"4": ball((14, 30, 26)), "5": ball((9, 22, 21))}
+    names = [f"IM{n:02}" for n in range(14)]
+    dicom(tmp_path / "query/p", masks["4"], np.eye(3), names=names, SeriesNumber=4)
+    said = {"SeriesNumber": 5, "SeriesInstanceUID": "1.2.5", "SeriesDescription": "T2 / fat"}
+    dicom(tmp_path / "query/p", masks["5"], np.eye(3), names=[f"b{n}" for n in range(9)], **said)
+    dicom(tmp_path / "query/q/study/series", masks["5"], np.eye(3))
+    result = predict()
+    assert result.exit_code == 0, result.output
+    assert written(tmp_path) == ["p-4.nii.gz", "p-5_T2_fat.nii.gz", "q-study-series.nii.gz"]
+    found = sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "out/p-4.nii.gz"))
+    assert dice(found > 0, masks["4"] > 0) >= 0.95
+
+
+def test_a_faulty_series_does_not_stop_the_rest(predict, volumes, tmp_path):
+    mask = ball((14, 30, 26))
+    dicom(tmp_path / "query/good", mask, np.eye(3))
+    write_series(tmp_path / "query/bad", mask.astype(np.int16), skip=[6])
+    (tmp_path / "query/worse").mkdir()
+    (tmp_path / "query/worse/a.dcm").write_bytes(b"")
+    result = predict()
+    assert result.exit_code == 3
+    assert "query/bad: series 3 lacks slices" in result.output
+    assert "query/worse/a.dcm: " in result.output
+    assert "unlike the examples" not in result.output
+    assert written(tmp_path) == ["good.nii.gz"]
+
+
+def test_frames_of_one_file_are_a_volume(predict, volumes, tmp_path):
+    mask = ball((14, 30, 26))
+    said = {"PixelSpacing": [1.25, 0.75], "SpacingBetweenSlices": 2.5}
+    write_dicom(tmp_path / "query/cine.dcm", picture(mask).astype(np.uint16), **said)
+    assert predict().exit_code == 0
+    found = sitk.ReadImage(tmp_path / "out/cine.nii.gz")
+    assert found.GetSpacing() == (0.75, 1.25, 2.5)
+    assert dice(sitk.GetArrayFromImage(found) > 0, mask > 0) >= 0.95
+
+
+def test_dicom_of_one_frame_is_a_picture(predict, tmp_path):
+    for number in range(2):
+        mask = blob((90, 70 + number))
+        path = tmp_path / f"support/{number}.dcm"
+        write_dicom(path, grey(mask), SeriesInstanceUID="1.2", ImagePositionPatient=None)
+        save(tmp_path / f"support/{number}_mask.png", mask * 255)
+    mask = blob((50, 64))
+    write_dicom(
+        tmp_path / "query/1.2.840.7", 255 - grey(mask), PhotometricInterpretation="MONOCHROME1"
+    )
+    write_dicom(tmp_path / "query/1.2.840.8.dcm", np.stack([grey(mask)] * 3, axis=-1))
+    result = predict()
+    assert result.exit_code == 0, result.output
+    assert "Examples: 2, x with x_mask" in result.output
+    assert "1 of 4 images are in colour" in result.output
+    assert written(tmp_path) == ["1.2.840.7.png", "1.2.840.8.png"]
+    for name in written(tmp_path):
+        assert dice(read(tmp_path / "out" / name) > 0, mask > 0) >= 0.95
+
+
+def test_an_overlay_shows_true_proportions(predict, volumes, tmp_path):
+    volume(tmp_path / "query/q.nii.gz", picture(ball((20, 40, 40))).astype(np.int16))
+    assert predict(["--plane", "coronal", "--overlay"]).exit_code == 0
+    height, width, _ = read(tmp_path / "out/overlays/q.png").shape
+    assert height / width == pytest.approx(20 * 2.5 / (40 * 0.75), rel=0.1)
+
+
 class TestReal:
     """Files as they are distributed."""
 
@@ -325,7 +531,7 @@ class TestReal:
                         target.write_bytes(archive.read(name))
         result = predict(["--probabilities"])
         assert result.exit_code == 0, result.output
-        assert "4 examples: x.bmp with x.png" in result.output
+        assert "Examples: 4, x.bmp with x.png" in result.output
         assert "6 of 6 images are in colour" in result.output
         for number in (5, 6):
             found = read(tmp_path / f"out/{number:03}.png")
@@ -350,5 +556,5 @@ class TestReal:
         query.write_bytes(files["imagesTr", names[3]])
         result = predict(["--plane", "coronal"])
         assert result.exit_code == 0, result.output
-        assert "3 examples: imagesTr/x with labelsTr/x" in result.output
+        assert "Examples: 3, imagesTr/x with labelsTr/x" in result.output
         assert geometry(tmp_path / "out" / names[3]) == geometry(query)

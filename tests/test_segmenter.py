@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from megamedical.errors import SubjectError
-from megamedical.manifest import Group
+from megamedical.errors import MegaMedicalError, SubjectError
+from megamedical.manifest import Group, Intensity
 from megamedical.scan import LabelMap, Scan
 from megamedical.slicing import slice_subject
 from universeg.frame import Frame, planes_of
@@ -96,22 +96,62 @@ def test_a_picture_enters_as_the_store_keeps_it():
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
-def test_a_plane_of_a_volume_enters_as_the_store_keeps_it(plane):
+@pytest.mark.parametrize(
+    ("shape", "spacing", "grid"),
+    [
+        ((60, 47), (1.0, 1.0), "native"),
+        ((60, 47), (1.0, 1.02), "native"),
+        ((15, 47), (4.0, 1.0), "isotropic"),
+        ((60, 23), (1.0, 2.5), "isotropic"),
+    ],
+)
+@pytest.mark.parametrize("rule", [None, Intensity(percentiles=(0.5, 99.5))])
+def test_a_plane_of_a_volume_enters_as_the_store_keeps_it(plane, shape, spacing, grid, rule):
     axis = ("axial", "coronal", "sagittal").index(plane)
-    shape = [60, 47]
-    shape.insert(axis, 80)  # the longest, and nothing changes along it
-    mask = np.broadcast_to(np.expand_dims(blob((60, 47)), axis), shape).copy()
-    image = np.broadcast_to(np.expand_dims(picture(blob((60, 47))), axis), shape).copy()
-    scan = Scan(image, (1.0, 1.0, 1.0))
-    group = Group(modality="mri", dimension=3, labels={1: "any"}, planes=(plane,))
+    whole, mm = list(shape), list(spacing)
+    whole.insert(axis, 80)  # the longest, and nothing changes along it
+    mm.insert(axis, 1.0)
+    mask = np.broadcast_to(np.expand_dims(blob(shape), axis), whole).copy()
+    image = np.broadcast_to(np.expand_dims(picture(blob(shape)), axis), whole).copy()
+    scan = Scan(image, tuple(mm))
+    group = Group(
+        modality="mri",
+        dimension=3,
+        labels={1: "any"},
+        planes=(plane,),
+        grid=grid,
+        intensity=rule,
+    )
     slices = slice_subject(scan, LabelMap(mask, {"any": (1,)}), group, 128)
-    frame = Frame.of(scan, plane)
+    frame = Frame.of(scan, plane, rule)
     own = frame.image(planes_of(image, plane)[40])
     np.testing.assert_allclose(own, slices.images[plane, 64], atol=1e-5)
     soft = next(kept.mask for kept in slices.masks if kept.index == 64)
     np.testing.assert_allclose(frame.masks(planes_of(mask, plane)[40], (1,))[0], soft, atol=1e-5)
     back = frame.restore(frame.masks(planes_of(mask, plane)[40], (1,)))[0] > 0.5
-    assert dice(back, blob((60, 47)) == 1) >= 0.95
+    assert dice(back, blob(shape) == 1) >= 0.93
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("spacing", [(4.0, 1.0, 1.0), (1.0, 1.0, 5.0), (0.5, 3.0, 0.5)])
+def test_what_is_round_is_seen_round(plane, spacing):
+    mm = [(np.arange(round(90 / step)) + 0.5) * step - 45 for step in spacing]
+    distance = np.sqrt(sum(axis**2 for axis in np.meshgrid(*mm, indexing="ij")))
+    ball = (distance < 25).astype(np.uint8)
+    scan = Scan((100 - distance).clip(0), spacing)  # so that a ball lies between two greys
+    frame = Frame.of(scan, plane)
+    middle = len(planes_of(ball, plane)) // 2
+    assert_round(frame.masks(planes_of(ball, plane)[middle], (1,))[0] > 0.5)
+    seen = frame.image(planes_of(scan.voxels, plane)[middle])
+    assert_round(seen > np.quantile(seen, 0.8))
+    fitted = Segmenter(Echo(), support_size=1).fit_scans([(scan, ball, frame)])
+    assert dice(fitted.predict_volume(scan, frame).mask == 1, ball == 1) >= 0.95
+
+
+def assert_round(mask):
+    height, width = (np.count_nonzero(mask.any(axis=axis)) for axis in (1, 0))
+    assert abs(height - width) <= 0.08 * width
+    assert np.count_nonzero(mask) == pytest.approx(np.pi / 4 * height * width, rel=0.08)
 
 
 def test_labels_keep_their_values_and_names_and_do_not_overlap():
@@ -208,6 +248,32 @@ def test_a_window_clips():
     assert not segmenter().fit([image], [mask]).predict(image).mask[mask > 0].any()
     windowed = segmenter(window=(0, 300)).fit([image], [mask]).predict(image).mask
     assert dice(windowed == 1, mask == 1) >= 0.95
+
+
+def test_percentiles_clip_what_is_above_zero():
+    mask = blob((60, 60))
+    image = np.where(mask > 0, 300.0, 100.0)
+    image[:20] = 0
+    image[-1, -1] = 30_000
+    clipped = np.clip(image, *np.percentile(image[image > 0], (5, 95)))
+    one = segmenter(percentiles=(5, 95)).fit([image], [mask]).predict(image)
+    other = segmenter().fit([clipped], [mask]).predict(clipped)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ({"window": (0, 1), "percentiles": (1, 99)}, "exclude each other"),
+        ({"window": (5, 5)}, "The range from 5 to 5 is empty"),
+        ({"percentiles": (99, 1)}, "The range from 99 to 1 is empty"),
+        ({"percentiles": (-1, 99)}, "no percentiles from -1 to 99"),
+        ({"window": (float("nan"), 1)}, "The range from nan to 1 is empty"),
+    ],
+)
+def test_ranges_that_cannot_be_are_refused(ends, said):
+    with pytest.raises(MegaMedicalError, match=said):
+        segmenter(**ends)
 
 
 def test_a_volume_is_shown_the_nearest_planes():

@@ -5,21 +5,20 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading import read_label_values, read_scan, suffix_of
+from megamedical.reading import suffix_of
 from megamedical.scan import Scan
+from universeg.inputs import PICTURES, VOLUMES, Input, inputs_at
 from universeg.segmenter import expect_same_size, label_values
 from universeg.support import SupportError
-
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-VOLUMES = frozenset({".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr"})
 
 _IMAGE_FOLDER = re.compile(r"(images?|imgs?|scans?|volumes?)(tr)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(
@@ -35,15 +34,15 @@ _MASK_COLUMNS = ("mask", "label", "seg", "segmentation", "gt", "annotation")
 
 @dataclass(frozen=True)
 class Pair:
-    """The files of an image and of its mask."""
+    """An image and its mask, which are yet to be read."""
 
-    image: Path
-    mask: Path
+    image: Input
+    mask: Input
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """What was paired, `how` in a few words, and the files that found no partner."""
+    """What was paired, `how` in a few words, and the files and folders without a partner."""
 
     pairs: tuple[Pair, ...]
     how: str
@@ -74,28 +73,41 @@ def find_pairs(source: Path) -> Pairing:
     )
 
 
-def read_example(pair: Pair) -> tuple[Scan, NDArray[Any]]:
+def read_example(pair: Pair, say: Callable[[str], None]) -> tuple[Scan, NDArray[Any]]:
     """An image, and its label values on the same grid.
+
+    Args:
+        pair: their files.
+        say: takes warnings, of masks that are probably not what they should be.
 
     Raises:
         SubjectError: one of the files cannot be read, their sizes or dimensions differ, or what
             the mask holds are no labels.
     """
-    dimension = dimension_of(pair.image)
-    if dimension_of(pair.mask) != dimension:
-        raise SubjectError("match", pair.image.name, f"its mask is no {_KINDS[dimension]}")
-    scan = read_scan(pair.image, dimension)
+    if pair.mask.dimension != pair.image.dimension:
+        kind = "picture" if pair.image.dimension == 2 else "volume"
+        raise SubjectError("match", pair.image.name, f"its mask is no {kind}")
+    scan, place = pair.image.read()
     try:
-        mask = read_label_values(pair.mask, dimension)
+        mask, place_of_mask = pair.mask.read_labels()
     except SubjectError as error:
-        reason = f"its mask {pair.mask.name} {error.reason}"
+        reason = f"its mask {pair.mask.path.name} {error.reason}"
         raise SubjectError(error.stage, pair.image.name, reason) from error
     expect_same_size(scan, mask)
     label_values(mask)
+    if place and place_of_mask:
+        apart = float(np.linalg.norm(place.centre - place_of_mask.centre))
+        if apart > max(place.spacing):
+            say(
+                f"Warning: {pair.mask.path.name} lies {apart:.0f} mm from its image; its voxels "
+                "are taken for those of the image: was it drawn on it?"
+            )
+    elif suffix_of(pair.mask.path) in (".jpg", ".jpeg"):
+        say(f"Warning: {pair.mask.path.name} is a JPEG, which blurs labels: save masks as PNG")
     return scan, mask
 
 
-def scans_in(source: Path) -> list[Path]:
+def scans_in(source: Path) -> list[Input]:
     """The pictures and volumes of a folder, by name; or the one file that is meant.
 
     Raises:
@@ -103,39 +115,13 @@ def scans_in(source: Path) -> list[Path]:
     """
     if not source.exists():
         raise SupportError(f"{source} is not there", "Name a folder of images, or one of them.")
-    files = [source] if source.is_file() else _readable(source)
-    if not files:
+    scans = inputs_at(source)
+    if not scans:
         raise SupportError(
             f"{source} holds nothing to predict",
-            f"It takes {', '.join(sorted(PICTURES | VOLUMES))} files.",
+            f"It takes {', '.join(sorted(PICTURES | VOLUMES))} files, and DICOM.",
         )
-    return files
-
-
-def dimension_of(path: Path) -> int:
-    """3 for a volume, 2 for anything else, by the file's name."""
-    return 3 if suffix_of(path) in VOLUMES else 2
-
-
-def is_colour(path: Path) -> bool:
-    """Whether a file is a picture in colour."""
-    from PIL import Image
-
-    if dimension_of(path) == 3:
-        return False
-    try:
-        with Image.open(path) as picture:
-            return len(picture.getbands()) >= 3 or picture.mode in ("P", "PA")
-    except OSError:
-        return False  # whoever reads it will say what is wrong with it
-
-
-def name_of(path: Path) -> str:
-    """A file's name without its suffix, `.nii.gz` being one suffix."""
-    return path.name[: len(path.name) - len(suffix_of(path))]
-
-
-_KINDS = {2: "picture", 3: "volume"}
+    return scans
 
 
 def _by_table(source: Path) -> Pairing | None:
@@ -151,13 +137,18 @@ def _by_table(source: Path) -> Pairing | None:
         if image is None or mask is None:
             return None
         listed = [
-            Pair(tables[0].parent / row[image].strip(), tables[0].parent / row[mask].strip())
+            [tables[0].parent / row[column].strip() for column in (image, mask)]
             for row in rows
             if row[image] and row[mask]
         ]
-    pairs = tuple(pair for pair in listed if pair.image.is_file() and pair.mask.is_file())
-    missing = tuple(pair.image for pair in listed if pair not in pairs)
-    return Pairing(pairs, f"as {tables[0].name} lists them", missing)
+    pairs, missing = [], []
+    for paths in listed:
+        found = [inputs_at(path) if path.exists() else [] for path in paths]
+        if all(len(inputs) == 1 for inputs in found):
+            pairs.append(Pair(found[0][0], found[1][0]))
+        else:
+            missing.append(paths[0])
+    return Pairing(tuple(pairs), f"as {tables[0].name} lists them", tuple(missing))
 
 
 def _by_folders(folder: Path) -> Pairing | None:
@@ -167,48 +158,35 @@ def _by_folders(folder: Path) -> Pairing | None:
     if len(images) != 1 or len(masks) != 1:
         return None
     how = f"{images[0].name}/x with {masks[0].name}/x"
-    return _matched(_readable(images[0]), _readable(masks[0]), how)
+    return _matched(inputs_at(images[0]), inputs_at(masks[0]), how)
 
 
 def _by_endings(folder: Path) -> Pairing:
-    files = _readable(folder)
-    masks = [path for path in files if _MASK_ENDING.search(name_of(path))]
-    endings = sorted({_MASK_ENDING.search(name_of(path))[0] for path in masks})  # type: ignore[index]
-    images = [path for path in files if path not in masks]
+    inputs = inputs_at(folder)
+    masks = [each for each in inputs if _MASK_ENDING.search(each.name)]
+    endings = sorted({_MASK_ENDING.search(mask.name)[0] for mask in masks})  # type: ignore[index]
+    images = [each for each in inputs if each not in masks]
     return _matched(images, masks, f"x with x{' or x'.join(endings)}")
 
 
 def _by_formats(folder: Path) -> Pairing:
-    files = [path for path in _readable(folder) if dimension_of(path) == 2]
-    masks = [path for path in files if suffix_of(path) == ".png"]
-    images = [path for path in files if path not in masks]
-    formats = " or ".join(sorted({suffix_of(path) for path in images}))
+    pictures = [each for each in inputs_at(folder) if each.dimension == 2]
+    masks = [picture for picture in pictures if suffix_of(picture.path) == ".png"]
+    images = [picture for picture in pictures if picture not in masks]
+    formats = " or ".join(sorted({suffix_of(image.path) for image in images}))
     return _matched(images, masks, f"x{formats} with x.png")
 
 
-def _matched(images: Collection[Path], masks: Collection[Path], how: str) -> Pairing:
+def _matched(images: Collection[Input], masks: Collection[Input], how: str) -> Pairing:
     """Pair what has the same name but for its endings, where there is one of each."""
-    candidates: dict[str, tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
-    for side, paths, ending in ((0, images, _IMAGE_ENDING), (1, masks, _MASK_ENDING)):
-        for path in paths:
-            candidates[ending.sub("", name_of(path))][side].append(path)
-    pairs = tuple(
-        Pair(*ours, *theirs)
-        for ours, theirs in candidates.values()
-        if len(ours) == len(theirs) == 1
-    )
-    paired = set(_files(pairs))
-    return Pairing(pairs, how, tuple(p for p in (*images, *masks) if p not in paired))
-
-
-def _files(pairs: Iterable[Pair]) -> Iterator[Path]:
-    for pair in pairs:
-        yield from (pair.image, pair.mask)
-
-
-def _readable(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and path.name[0] != "." and suffix_of(path) in PICTURES | VOLUMES
-    )
+    candidates: dict[str, tuple[list[Input], list[Input]]] = defaultdict(lambda: ([], []))
+    for side, inputs, ending in ((0, images, _IMAGE_ENDING), (1, masks, _MASK_ENDING)):
+        for each in inputs:
+            candidates[ending.sub("", each.name)][side].append(each)
+    pairs, unpaired = [], []
+    for ours, theirs in candidates.values():
+        if len(ours) == len(theirs) == 1:
+            pairs.append(Pair(*ours, *theirs))
+        else:
+            unpaired += [each.path for each in (*ours, *theirs)]
+    return Pairing(tuple(pairs), how, tuple(unpaired))

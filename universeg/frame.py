@@ -1,8 +1,8 @@
 """The square in which the network sees the planes of a scan, and the way back out of it.
 
-Everything on the way in is the store's own processing: a plane is scaled to [0, 1], padded to a
-square, blurred, and zoomed with its corners aligned. The way back aligns the corners again, and
-leaves the padding behind.
+Everything on the way in is the store's own processing: a plane is brought to true proportions,
+scaled to [0, 1], padded to a square, blurred, and zoomed with its corners aligned. The way back
+aligns the corners again, and leaves the padding behind.
 """
 
 from __future__ import annotations
@@ -14,17 +14,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.errors import MegaMedicalError
 from megamedical.grid import Axis, standard_axes
-from megamedical.intensity import Range, intensity_range
+from megamedical.intensity import Range, intensity_range, standard_planes
 from megamedical.manifest import Group, Intensity
 from megamedical.scan import LabelMap, Scan
 from megamedical.slicing import AXIS_OF_PLANE, PICTURE, shrink, soft_mask, upright
 
 RESOLUTION = 128  # pixels of a side, as the released weights were trained
 
-Window = tuple[float, float]
+Ends = tuple[float, float]
 
 _NATIVE = Group(modality="mri", dimension=2, labels={1: "any"})  # scans that keep their grid
+_SQUASHED = 1.03  # ratio of the two spacings of a plane that is not seen as it is
+_FINEST = 2048  # points along the longest axis; more than that are lost on so few pixels
+_ALONE = Axis(1, np.zeros(1), 0, 1, RESOLUTION)  # across a single plane
+_FIRST = np.zeros(1, dtype=np.int64)
+
+
+def intensity_rule(window: Ends | None, percentiles: Ends | None) -> Intensity | None:
+    """The store's rule for what becomes black and white; None for the darkest and the brightest.
+
+    Raises:
+        MegaMedicalError: both are given, a range is empty, or percentiles are not in 0 to 100.
+    """
+    if window and percentiles:
+        raise MegaMedicalError(
+            "A window and percentiles exclude each other",
+            "Give a window for CT, percentiles for MR.",
+        )
+    low, high = window or percentiles or (0.0, 1.0)
+    if not low < high:
+        raise MegaMedicalError(
+            f"The range from {low:g} to {high:g} is empty", "Give the low end first."
+        )
+    if percentiles and not 0 <= low < high <= 100:
+        raise MegaMedicalError(
+            f"There are no percentiles from {low:g} to {high:g}",
+            "Give numbers from 0 to 100, as 0.5 and 99.5.",
+        )
+    return Intensity(window=window, percentiles=percentiles) if window or percentiles else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +70,25 @@ class Frame:
     intensities: Range
 
     @classmethod
-    def of(cls, scan: Scan, plane: str, window: Window | None = None) -> Frame:
+    def of(cls, scan: Scan, plane: str, rule: Intensity | None = None) -> Frame:
         """The frame of a scan; a volume's planes are padded to its longest side, as in the store.
 
+        Planes whose pixels are not square, as across thick slices, are seen on an isotropic grid.
+
         Raises:
-            SubjectError: the image holds NaN, is constant, or has nothing in the window.
+            SubjectError: the image holds NaN, is constant, or has nothing in the range of the rule.
         """
-        axes = standard_axes(scan, _NATIVE, RESOLUTION)
-        intensities = intensity_range(scan, axes, Intensity(window=window) if window else None)
+        axes = standard_axes(scan, _group_of(scan, plane), RESOLUTION)
+        intensities = intensity_range(scan, axes, rule)
         along = AXIS_OF_PLANE.get(plane)
         rows, columns = (axis for number, axis in enumerate(axes) if number != along)
         return cls(plane, rows, columns, intensities)
 
     def image(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """A plane (H, W) of the scan as (128, 128) float32 in [0, 1]."""
-        scaled = self.intensities.scale(values.astype(np.float32))
+        axes = (_ALONE, self.rows, self.columns)
+        (pixels,) = standard_planes(values[np.newaxis], axes, 0, _FIRST)
+        scaled = self.intensities.scale(pixels)
         return upright(shrink(scaled, self.rows, self.columns), self.plane)
 
     def masks(self, values: NDArray[Any], labels: Sequence[int]) -> NDArray[np.float32]:
@@ -82,9 +115,23 @@ def planes_of(array: NDArray[Any], plane: str) -> NDArray[Any]:
     return array[None] if plane == PICTURE else np.moveaxis(array, AXIS_OF_PLANE[plane], 0)
 
 
+def _group_of(scan: Scan, plane: str) -> Group:
+    """How the store would treat a scan that is to be seen in true proportions."""
+    seen = [mm for axis, mm in enumerate(scan.spacing) if axis != AXIS_OF_PLANE.get(plane)]
+    if plane == PICTURE or max(seen) <= _SQUASHED * min(seen):
+        return _NATIVE
+    longest = max(voxels * mm for voxels, mm in zip(scan.voxels.shape, scan.spacing, strict=True))
+    return _NATIVE.model_copy(
+        update={"grid": "isotropic", "spacing": max(min(seen), longest / _FINEST)}
+    )
+
+
 def _back(axis: Axis) -> NDArray[np.float32]:
     """(voxels, resolution): the inverse of the zoom, corners on corners, without the padding."""
-    points = axis.before + np.arange(axis.voxels)
+    first, *others = axis.positions[:2]
+    step = others[0] - first if others else np.inf  # voxels from one point of the grid to the next
+    points = axis.before + (np.arange(axis.voxels) - first) / step
     pixels = points * ((axis.resolution - 1) / (axis.size - 1))
+    pixels = pixels.clip(0, axis.resolution - 1)  # voxels beyond the last point of a coarser grid
     distance = np.abs(pixels[:, None] - np.arange(axis.resolution))
     return np.clip(1 - distance, 0, None).astype(np.float32)

@@ -12,9 +12,10 @@ from scipy import ndimage
 
 from megamedical.errors import SubjectError
 from megamedical.location import whole_file
-from megamedical.preview import OUTLINES
+from megamedical.sheet import OUTLINES
 
 _LEGIBLE = 512  # pixels; smaller images are enlarged to about that, so that lines are thin
+_STRETCHED = 16  # times; pixels longer than that are shown shorter than they are
 _LARGEST = np.iinfo(np.uint16).max  # that a grey PNG can hold
 
 
@@ -37,15 +38,20 @@ def as_grey(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(probabilities * 255).astype(np.uint8)
 
 
-def outlined(image: NDArray[np.float32], mask: NDArray[np.integer]) -> NDArray[np.uint8]:
+def outlined(
+    image: NDArray[np.float32], mask: NDArray[np.integer], spacing: tuple[float, float] = (1.0, 1.0)
+) -> NDArray[np.uint8]:
     """An image (H, W) in [0, 1] with the outline of each label of its mask.
 
     Returns:
-        (n * H, n * W, 3): each pixel is shown n times, so that small images are legible.
+        (n * H, m * W, 3): each pixel is shown so many times that small images are legible, and
+        pixels that are not square, as `spacing` says, have about their proportions.
     """
-    times = max(1, _LEGIBLE // max(image.shape))
-    image = image.repeat(times, axis=0).repeat(times, axis=1)
-    mask = mask.repeat(times, axis=0).repeat(times, axis=1)
+    stretched = np.divide(spacing, min(spacing)).clip(max=_STRETCHED)
+    times = max(1, _LEGIBLE // int(np.multiply(image.shape, stretched).max()))
+    rows, columns = np.rint(times * stretched).astype(int)
+    image = image.repeat(rows, axis=0).repeat(columns, axis=1)
+    mask = mask.repeat(rows, axis=0).repeat(columns, axis=1)
     picture = np.repeat(as_grey(image)[..., None], 3, axis=2)
     for value in np.unique(mask[mask > 0]):
         inside = mask == value

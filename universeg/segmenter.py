@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from megamedical.colour import luma
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.reading import whole_numbers
 from megamedical.scan import Scan
 from megamedical.slicing import PICTURE
-from universeg.frame import RESOLUTION, Frame, Window, planes_of
+from universeg.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.network import UniverSeg
 from universeg.support import Example, Support, SupportError
 
 _AT_ONCE = 16  # queries in one batch
 _ABSENT = -100.0  # the logit of a label that no picked plane shows: a probability of nothing
 _MOST = 64  # labels; more are grey values, not labels
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601-2, as Pillow has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,8 @@ class Segmenter:
         self,
         weights: str | Path | nn.Module = "v1",
         *,
-        window: Window | None = None,
+        window: Ends | None = None,
+        percentiles: Ends | None = None,
         support_size: int = 64,
         ensemble: int = 1,
         seed: int = 0,
@@ -62,6 +63,8 @@ class Segmenter:
             weights: `v1`, a file of weights, or a network.
             window: the intensities that become 0 and 1, for CT in HU; by default those of the
                 darkest and the brightest voxel of each scan.
+            percentiles: of the voxels above zero of each scan, in place of a window, for MR:
+                `(0.5, 99.5)`.
             support_size: labelled slices that the network sees at once.
             ensemble: draws of so many slices whose predictions are averaged, where there are more.
             seed: of the draws.
@@ -69,14 +72,14 @@ class Segmenter:
 
         Raises:
             WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.
-            MegaMedicalError: there is no such device.
+            MegaMedicalError: there is no such device, or no such range of intensities.
         """
+        self._rule = intensity_rule(window, percentiles)
         model = weights if isinstance(weights, nn.Module) else UniverSeg.from_pretrained(weights)
         self._model = _moved(model.eval(), device)
         self._device = device
-        self._window = window
-        self._size = support_size
-        self._ensemble = ensemble
+        self.support_size = support_size
+        self.ensemble = ensemble
         self._seed = seed
         self._support: Support | None = None
 
@@ -108,13 +111,21 @@ class Segmenter:
             whole_numbers(np.asarray(mask), Path(f"mask {number}"))
             for number, mask in enumerate(support_masks)
         ]
-        return self.fit_scans(zip(scans, masks, strict=True), labels)
+        frames = (self.frame_of(scan) for scan in scans)
+        return self.fit_scans(zip(scans, masks, frames, strict=True), labels)
+
+    def frame_of(self, scan: Scan, plane: str = PICTURE) -> Frame:
+        """How the network will see a picture, or the planes of a volume.
+
+        Raises:
+            SubjectError: the image is constant, holds NaN, or has nothing in the window.
+        """
+        return Frame.of(scan, plane, self._rule)
 
     def fit_scans(
         self,
-        examples: Iterable[tuple[Scan, NDArray[Any]]],
+        examples: Iterable[tuple[Scan, NDArray[Any], Frame]],
         labels: Mapping[int, str] | None = None,
-        plane: str = PICTURE,
     ) -> Self:
         """Take labelled scans for examples, one at a time: pictures, or volumes cut along a plane.
 
@@ -122,7 +133,7 @@ class Segmenter:
             SupportError: see `fit`.
             SubjectError: see `fit`.
         """
-        shown = [self._example(scan, mask, plane) for scan, mask in examples]
+        shown = [_example(scan, mask, frame) for scan, mask, frame in examples]
         if not shown:
             raise SupportError("There are no examples", "Give at least one image with its mask.")
         found = sorted({value for example in shown for value in example.masks})
@@ -137,8 +148,24 @@ class Segmenter:
                     f"No mask shows {name} (value {value})",
                     "Leave the label out, or add an example that has it.",
                 )
-        self._support = Support(shown, names, self._size, self._seed)
+        self._support = Support(shown, names, self.support_size, self._seed)
         return self
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """The values that masks will have, and their names."""
+        return self._fitted.labels
+
+    @property
+    def unnamed(self) -> Sequence[int]:
+        """Values that the examples have, but that were not asked for."""
+        shown = {value for example in self._fitted.examples for value in example.masks}
+        return sorted(shown - set(self.labels))
+
+    @property
+    def draws(self) -> int:
+        """How many draws a prediction averages: one, if all would be the same."""
+        return self.ensemble if self._fitted.has_choice() else 1
 
     def predict(self, image: NDArray[Any]) -> Prediction:
         """Segment a picture: grey (H, W) or colour (H, W, 3), of any size and range.
@@ -147,7 +174,7 @@ class Segmenter:
             SupportError: `fit` was not called.
             SubjectError: the image is constant, holds NaN, or has another shape.
         """
-        return self.predict_scan(_picture(image))
+        return self.predict_many([image])[0]
 
     def predict_many(self, images: Sequence[NDArray[Any]]) -> list[Prediction]:
         """Segment pictures; the network sees many of them with one support, which is faster.
@@ -156,33 +183,32 @@ class Segmenter:
             SupportError: see `predict`.
             SubjectError: see `predict`.
         """
-        return list(self.predict_pictures([_picture(image) for image in images]))
+        scans = [_picture(image) for image in images]
+        return list(self.predict_pictures(scans, [self.frame_of(scan) for scan in scans]))
 
-    def predict_pictures(self, scans: Sequence[Scan]) -> Iterator[Prediction]:
+    def predict_pictures(
+        self, scans: Sequence[Scan], frames: Sequence[Frame]
+    ) -> Iterator[Prediction]:
         """Segment pictures in batches, as `predict_many`, and give them one by one.
 
         Raises:
             SupportError: see `predict`.
-            SubjectError: see `predict`.
         """
-        frames = [Frame.of(scan, PICTURE, self._window) for scan in scans]
         queries = [frame.image(scan.voxels) for frame, scan in zip(frames, scans, strict=True)]
         for probabilities in self._probabilities(queries, frames, [0.5] * len(queries)):
             yield self._prediction(probabilities)
 
-    def predict_scan(self, scan: Scan, plane: str = PICTURE) -> Prediction:
-        """Segment a picture, or a volume plane by plane.
+    def predict_volume(self, scan: Scan, frame: Frame) -> Prediction:
+        """Segment a volume plane by plane, along the plane of its frame.
 
         Raises:
             SupportError: see `predict`.
-            SubjectError: see `predict`.
         """
-        frame = Frame.of(scan, plane, self._window)
-        planes = planes_of(scan.voxels, plane)
+        planes = planes_of(scan.voxels, frame.plane)
         queries = [frame.image(values) for values in planes]
         positions = [(index + 0.5) / len(planes) for index in range(len(planes))]
         whole = np.empty((len(self._fitted.labels), *scan.voxels.shape), dtype=np.float32)
-        own = [planes_of(label, plane) for label in whole]
+        own = [planes_of(label, frame.plane) for label in whole]
         found = self._probabilities(queries, [frame] * len(planes), positions)
         for index, probabilities in enumerate(found):
             for label, values in zip(own, probabilities, strict=True):
@@ -195,18 +221,6 @@ class Segmenter:
             raise SupportError("There are no examples yet", "Call `fit` before `predict`.")
         return self._support
 
-    def _example(self, scan: Scan, mask: NDArray[Any], plane: str) -> Example:
-        expect_same_size(scan, mask)
-        labels = label_values(mask)
-        frame = Frame.of(scan, plane, self._window)
-        images = [frame.image(values) for values in planes_of(scan.voxels, plane)]
-        masks = [frame.masks(values, labels) for values in planes_of(mask, plane)]
-        of_labels = np.stack(masks, axis=1).astype(np.float16)
-        return Example(
-            np.stack(images).astype(np.float16),
-            {label: soft for label, soft in zip(labels, of_labels, strict=True) if soft.any()},
-        )
-
     def _probabilities(
         self,
         queries: Sequence[NDArray[np.float32]],
@@ -214,11 +228,10 @@ class Segmenter:
         positions: Sequence[float],
     ) -> Iterator[NDArray[np.float32]]:
         """For each query (128, 128) the mean of all draws, (L, H, W) on its frame's own grid."""
-        draws = self._ensemble if self._fitted.has_choice() else 1
         for start in range(0, len(queries), _AT_ONCE):
             batch = slice(start, start + _AT_ONCE)
             stack = np.stack(queries[batch])
-            logits = [self._logits(stack, positions[batch], draw) for draw in range(draws)]
+            logits = [self._logits(stack, positions[batch], draw) for draw in range(self.draws)]
             for query, frame in enumerate(frames[batch]):
                 each = [_softmax(frame.restore(of_draw[query])) for of_draw in logits]
                 yield np.mean(each, axis=0, dtype=np.float32)
@@ -260,6 +273,18 @@ class Segmenter:
         return Prediction(mask, probabilities, labels)
 
 
+def _example(scan: Scan, mask: NDArray[Any], frame: Frame) -> Example:
+    expect_same_size(scan, mask)
+    labels = label_values(mask)
+    images = [frame.image(values) for values in planes_of(scan.voxels, frame.plane)]
+    masks = [frame.masks(values, labels) for values in planes_of(mask, frame.plane)]
+    of_labels = np.stack(masks, axis=1).astype(np.float16)
+    return Example(
+        np.stack(images).astype(np.float16),
+        {label: soft for label, soft in zip(labels, of_labels, strict=True) if soft.any()},
+    )
+
+
 def label_values(mask: NDArray[Any]) -> tuple[int, ...]:
     """The values of the labels in a mask, in order; none if it is empty.
 
@@ -287,7 +312,8 @@ def expect_same_size(scan: Scan, mask: NDArray[Any]) -> None:
     """
     if mask.shape != scan.voxels.shape:
         sizes = (" x ".join(map(str, shape)) for shape in (mask.shape, scan.voxels.shape))
-        raise SubjectError("match", "", "its mask is {}, the image {}".format(*sizes))
+        said = "its mask is {}, the image {}: draw it on this image".format(*sizes)
+        raise SubjectError("match", "", said)
 
 
 def _moved(network: nn.Module, device: str) -> nn.Module:
@@ -303,7 +329,7 @@ def _picture(image: NDArray[Any]) -> Scan:
     """A grey or colour array as a scan in grey."""
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[-1] == 3:
-        image = image.astype(np.float32) @ _LUMA
+        image = luma(image)
     if image.ndim != 2:
         raise SubjectError("read", "", f"has shape {image.shape}, not (H, W) or (H, W, 3)")
     return Scan(image, (1.0, 1.0))
