@@ -43,7 +43,7 @@ def main() -> None:
 @app.command()
 def predict(
     support: Annotated[
-        Path, typer.Option(help="Folder or CSV of images and their masks.", metavar="PATH")
+        Path, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
     ],
     query: Annotated[Path, typer.Option(help="Folder or file to segment.", metavar="PATH")],
     out: Annotated[Path, typer.Option(help="Folder for what is found.", metavar="FOLDER")],
@@ -57,9 +57,24 @@ def predict(
             metavar="LOW HIGH",
         ),
     ] = None,
+    percentiles: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
+            metavar="LOW HIGH",
+        ),
+    ] = None,
     plane: Annotated[
         PlaneOption, typer.Option(help="Volumes are cut along this plane.")
     ] = PlaneOption.axial,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
+            "Values without a name are then left out.",
+            metavar="VALUE=NAME",
+        ),
+    ] = None,
     support_size: Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")] = 64,
     ensemble: Annotated[
         int, typer.Option(min=1, help="Draws of so many examples that are averaged.")
@@ -75,9 +90,12 @@ def predict(
 ) -> None:
     """Segment pictures or volumes as a few labelled ones show it.
 
-    Masks of pictures are PNG of the picture's size, those of volumes NIfTI on the volume's own
-    voxels; both have the label values of the examples. Exit code 3 says that a file could not be
-    used; the rest is done all the same.
+    Pictures are PNG, JPEG, TIFF, BMP, and DICOM of one frame; volumes are NIfTI, MHA, NRRD, and
+    DICOM series, each in a folder of its own. Masks of pictures are PNG of the picture's size,
+    those of volumes NIfTI on the volume's own voxels; both have the label values of the examples.
+
+    Exit code 3 says that a file could not be used; the rest is done all the same. Images and masks
+    of the examples that have no partner are named, and are no failure.
     """
     with errors_explained("the same command begins anew"):
         from importlib.util import find_spec
@@ -88,33 +106,107 @@ def predict(
             raise MegaMedicalError(
                 "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
             )
+        from megamedical.progress import listener
+        from universeg.labels import named_labels
         from universeg.predict import Request
         from universeg.predict import predict as run
         from universeg.segmenter import Segmenter
         from universeg.writing import Outputs
 
-        if window and window[0] >= window[1]:
-            raise MegaMedicalError(
-                f"The window {window[0]:g} to {window[1]:g} is empty", "Give the low end first."
-            )
         console = terminal()
+        labels = named_labels(label or ())
         segmenter = Segmenter(
             weights,
             window=window,
+            percentiles=percentiles,
             support_size=support_size,
             ensemble=ensemble,
             seed=seed,
             device=device,
         )
         outputs = Outputs(out, probabilities, overlay)
-        request = Request(support, query, outputs, plane.value, window)
-        report = run(segmenter, request, lambda line: say(console, line))
+        request = Request(support, query, outputs, plane.value, labels)
+        report = run(segmenter, request, lambda line: say(console, line), listener(console))
         _summarise(report, out, console)
         if report.failures:
             raise typer.Exit(INCOMPLETE)
 
 
+@app.command()
+def train(
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings to change: `support_size=16 tasks.roles=[train,extra]`."),
+    ] = None,
+    store: Annotated[str, typer.Option(help="Folder or URL of the store.", metavar="PATH")] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("run"),
+    preset: Annotated[str, typer.Option(help="`v1`, `mini` or `demo`.")] = "v1",
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings that differ from the preset.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The network to train, by its name.", metavar="NAME")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="`auto`, `cpu`, or a GPU as `cuda`.", metavar="NAME")
+    ] = "auto",
+    preview_augmentation: Annotated[
+        Path | None,
+        typer.Option(help="Draw what augmentation makes of an episode, and train nothing."),
+    ] = None,
+) -> None:
+    """Train a network from the tasks of a store.
+
+    The same command goes on with a run that was broken off. Several GPUs: start it with `torchrun`.
+    """
+    with errors_explained():
+        from megamedical.errors import MegaMedicalError
+
+        _expect_torch()
+        from universeg.training.command import preview, run
+
+        if not store:
+            raise MegaMedicalError("No store was named", "Give --store, see `megamedical build`.")
+        asked = [*([f"model={model}"] if model else []), *(changes or [])]
+        if preview_augmentation:
+            preview(store, preview_augmentation, preset, config, asked)
+        else:
+            run(store, out, preset, config, asked, device)
+
+
+@app.command()
+def info(weights: Annotated[Path, typer.Argument(help="A `.safetensors` file.")]) -> None:
+    """Show the card of weights: what they have seen, how they were made, how good they are."""
+    with errors_explained():
+        _expect_torch()
+        import yaml
+
+        from universeg.weights import read_card
+
+        card = read_card(weights)
+        if card is None:
+            typer.echo(f"{weights} carries no model card.")
+        else:
+            typer.echo(yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False), nl=False)
+
+
+def _expect_torch() -> None:
+    from importlib.util import find_spec
+
+    from megamedical.errors import MegaMedicalError
+
+    if find_spec("torch") is None:
+        raise MegaMedicalError(
+            "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
+        )
+
+
 def _summarise(report: Report, out: Path, console: Console) -> None:
     for file, reason in report.failures:
         say(console, f"{file}: {reason}", "[red]✗[/] ")
-    say(console, f"{len(report.written)} files written to {out}")
+    if report.failures:
+        say(
+            console,
+            f"{len(report.failures)} could not be used: mend what is said, or leave them out",
+        )
+    say(console, f"Files written to {out}: {len(report.written)}")

@@ -1,7 +1,7 @@
 """The weights of a network, in files.
 
 Networks are saved as safetensors, under the names that released weights have, with the architecture
-in the metadata. Nothing that is loaded can run code.
+and the model card in the metadata. Nothing that is loaded can run code.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from zipfile import is_zipfile
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from megamedical.errors import MegaMedicalError
 from megamedical.location import whole_file
 from universeg.architecture import Architecture
+from universeg.card import ModelCard
 
 if TYPE_CHECKING:
     from universeg.network import UniverSeg
 
 _KEY = "universeg"
+_CARD = "card"
 _VERSION = 1
 _SHOWN = 4  # differences
 _ANEW = (
@@ -38,16 +40,58 @@ class WeightsError(MegaMedicalError):
     """A file does not hold the weights of a UniverSeg."""
 
 
-def save(network: UniverSeg, path: Path) -> None:
-    """Write the weights of a network as safetensors, whole or not at all."""
-    config = {
-        "version": _VERSION,
+def save(network: UniverSeg, path: Path, card: ModelCard | None = None) -> None:
+    """Write the weights of a UniverSeg as safetensors, whole or not at all."""
+    architecture = {
         "encoder_blocks": network.architecture.encoder_blocks,
         "decoder_blocks": network.architecture.decoder_blocks,
     }
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={_KEY: json.dumps(config)})
+    _write(network, path, architecture, card)
+
+
+def save_model(model: nn.Module, path: Path, card: ModelCard) -> None:
+    """Write the weights of any model as safetensors, with its card, whole or not at all."""
+    from universeg.network import UniverSeg
+
+    if isinstance(model, UniverSeg):
+        save(model, path, card)
+    else:
+        _write(model, path, {"model": card.model, "architecture": dict(card.architecture)}, card)
+
+
+def read_card(path: Path) -> ModelCard | None:
+    """The card of a `.safetensors` file, if it carries one.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged.
+    """
+    _expect_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get(_CARD)
+        return ModelCard.model_validate_json(said) if said else None
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a `.safetensors` file says of its network, and its state dict.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged.
+    """
+    _expect_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if config["version"] > _VERSION:
+            raise WeightsError(f"{path} was saved by a later version", "Update megamedical.")
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
+    return config, tensors
 
 
 def load(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
@@ -59,11 +103,7 @@ def load(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     Raises:
         WeightsError: there is no such file, or it is damaged, of another kind, or could run code.
     """
-    if not path.is_file():
-        raise WeightsError(
-            f"There are no weights at {path}",
-            "Give the path of a .safetensors or .pt file, or v1 for the released weights.",
-        )
+    _expect_file(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
 
 
@@ -89,23 +129,28 @@ def expect_layout(
         )
 
 
+def _expect_file(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(
+            f"There are no weights at {path}",
+            "Give the path of a .safetensors or .pt file, or v1 for the released weights.",
+        )
+
+
+def _write(model: nn.Module, path: Path, config: Mapping[str, Any], card: ModelCard | None) -> None:
+    metadata = {_KEY: json.dumps({"version": _VERSION, **config})}
+    if card:
+        metadata[_CARD] = card.model_dump_json()
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    with whole_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata=metadata)
+
+
 def _read_safetensors(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
+    config, tensors = read_file(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            config = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
-    return _architecture(path, config), tensors
-
-
-def _architecture(path: Path, config: Any) -> Architecture:  # noqa: ANN401  (JSON can be anything)
-    try:
-        if config["version"] > _VERSION:
-            raise WeightsError(f"{path} was saved by a later version", "Update megamedical.")
-        return Architecture(tuple(config["encoder_blocks"]), tuple(config["decoder_blocks"]))
+        blocks = tuple(config["encoder_blocks"]), tuple(config["decoder_blocks"])
+        return Architecture(*blocks), tensors
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
 

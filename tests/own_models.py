@@ -1,0 +1,55 @@
+"""Segmenters of somebody else's package, and how they become known by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class Line(nn.Module):
+    """The grey value times a factor, and something added; some of it may be dropped at random."""
+
+    def __init__(self, factor: float = 0.1, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor([factor]))
+        self.added = nn.Parameter(torch.zeros(1))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, query: Tensor, images: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG002
+        return self.dropout(self.factor * query) + self.added
+
+
+class NoLoss(Line):
+    """Its third loss in training is no number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(1))
+
+    def forward(self, query: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        self.steps += float(self.training)
+        return super().forward(query, images, labels) + (torch.nan if self.steps > 2 else 0)
+
+
+class NoGradient(NoLoss):
+    """Its third gradient is no number, though the loss is."""
+
+    def forward(self, query: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        self.steps += float(self.training)
+        nothing = self.added - self.added.detach()
+        found = Line.forward(self, query, images, labels)
+        return found + nothing.sqrt() if self.steps > 2 else found
+
+
+NAMES = {name.__name__.lower(): name for name in (Line, NoLoss, NoGradient)}
+
+
+def install(folder: Path) -> None:
+    """Leave in a folder what an installed package leaves beside it."""
+    about = folder / "own_models-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-models\nVersion: 1\n")
+    lines = [f"{name} = own_models:{model.__name__}" for name, model in NAMES.items()]
+    (about / "entry_points.txt").write_text("\n".join(["[universeg.models]", *lines]) + "\n")

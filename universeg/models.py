@@ -1,0 +1,69 @@
+"""In-context segmenters by name, and from files of weights.
+
+A model is a `torch.nn.Module` whose `forward(query, support_images, support_labels)` takes
+(B, 1, H, W) and twice (B, S, 1, H, W), all in [0, 1], and gives logits, (B, 1, H, W). A package
+registers its own as an entry point of the group `universeg.models`; the keyword arguments of the
+class are its architecture, and must be such as JSON can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from megamedical.errors import MegaMedicalError
+from universeg.network import UniverSeg
+from universeg.release import RELEASES
+from universeg.weights import expect_layout, read_file
+
+_GROUP = "universeg.models"
+
+
+class ModelError(MegaMedicalError):
+    """There is no such model, or not with such an architecture."""
+
+
+def model_names() -> list[str]:
+    """The models that can be made by their name."""
+    return sorted(entry_points(group=_GROUP).names)
+
+
+def make_model(name: str, architecture: Mapping[str, Any]) -> nn.Module:
+    """An untrained model.
+
+    Raises:
+        ModelError: there is none of this name, or it does not take such an architecture.
+    """
+    found = entry_points(group=_GROUP, name=name)
+    if not found:
+        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
+    (entry,) = found
+    try:
+        model: nn.Module = entry.load()(**architecture)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{name} cannot be made so: {error}", "Change `architecture`.") from error
+    return model
+
+
+def load_model(weights: str | Path) -> nn.Module:
+    """A trained model: a release by its name, or any file of weights.
+
+    Raises:
+        WeightsError: there is no such file, or it does not hold the weights of a model.
+        ModelError: it is for a model that is not installed.
+        Unobtainable: the release cannot be downloaded.
+    """
+    path = Path(weights)
+    if weights in RELEASES or path.suffix != ".safetensors":
+        return UniverSeg.from_pretrained(weights)
+    config, tensors = read_file(path)
+    if "model" not in config:
+        return UniverSeg.from_pretrained(path)
+    model = make_model(config["model"], config.get("architecture", {}))
+    expect_layout(path, tensors, model.state_dict())
+    model.load_state_dict(tensors)
+    return model

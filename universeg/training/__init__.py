@@ -1,0 +1,1 @@
+"""Train an in-context segmenter from a store."""

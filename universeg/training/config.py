@@ -1,0 +1,186 @@
+"""The settings of a training run: typed, from a preset, a YAML file and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from megamedical.errors import MegaMedicalError
+from megamedical.location import whole_file
+from universeg.augmentation import Augmentation
+from universeg.training.tasks import TaskChoice
+
+_PRESETS = files("universeg.training") / "presets"
+
+
+class ConfigError(MegaMedicalError):
+    """Settings that do not exist, or cannot be."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Optimiser(_Settings):
+    """Adam, and how its learning rate goes."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """The highest."""
+    warm_up: int = Field(default=0, ge=0)
+    """Steps in which it rises from 0."""
+    decay: Literal["none", "cosine"] = "none"
+    """Whether it falls to 0 at the last step, as a cosine does."""
+    clip: float | None = Field(default=None, gt=0)
+    """The largest norm of a gradient; a larger one is shortened to it."""
+
+
+class Evaluation(_Settings):
+    """How a network is judged while it is trained: Dice on the dev split."""
+
+    every: int = Field(default=1000, ge=1)
+    """Steps from one evaluation to the next."""
+    tasks: int = Field(default=100, ge=1)
+    """At most so many, evenly spread over all."""
+    queries: int = Field(default=4, ge=1)
+    """Of each task at most so many, evenly spread."""
+    pictures: int = Field(default=8, ge=0)
+    """Of so many queries the prediction is drawn."""
+
+
+class Config(_Settings):
+    """All settings of a run."""
+
+    model: str = "universeg"
+    """The network, by its name: see `universeg.models`."""
+    architecture: dict[str, Any] = {}
+    """Keyword arguments of the network."""
+    resolution: int = Field(default=128, ge=16)
+    """Height and width of the slices; the store's."""
+    support_size: int = Field(default=64, ge=1)
+    """Labelled slices that a query comes with."""
+    batch_size: int = Field(default=8, ge=1)
+    """Episodes of a step, on all devices together."""
+    steps: int = Field(default=100_000, ge=1)
+    """Steps in all."""
+    seed: int = Field(default=0, ge=0)
+    """Of the first weights, the episodes and their augmentation."""
+    loss: Literal["soft-dice", "cross-entropy", "dice-and-cross-entropy"] = "soft-dice"
+    """See `universeg.training.losses`."""
+    optimiser: Optimiser = Optimiser()
+    """See there."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's maps; weights, loss and optimiser are in float32."""
+    compile: bool = False
+    """Whether the network is compiled by PyTorch: for GPUs."""
+    tasks: TaskChoice = TaskChoice()
+    """Which are learnt."""
+    augmentation: Augmentation = Augmentation()
+    """Of tasks and of images (paper, section 3.4)."""
+    evaluation: Evaluation = Evaluation()
+    """See there."""
+    save_every: int = Field(default=1000, ge=1)
+    """Steps from one checkpoint to the next."""
+    cache: Literal["auto", "none", "host", "device"] = "auto"
+    """Where slices are kept: on the disk only, in memory, or on the GPU."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that read; by default as many as there are cores, less one, and none on a CPU."""
+    tensorboard: bool = False
+    """Whether a log for TensorBoard is written too."""
+
+
+def presets() -> list[str]:
+    """The names of the presets."""
+    return sorted(entry.name[:-5] for entry in _PRESETS.iterdir() if entry.name.endswith(".yaml"))
+
+
+def resolve(preset: str, file: Path | None = None, changes: Sequence[str] = ()) -> Config:
+    """The settings of a preset, changed by a YAML file, changed by `name.of.setting=value`.
+
+    Raises:
+        ConfigError: one does not exist, or has a value that cannot be.
+    """
+    if preset not in presets():
+        raise ConfigError(f"There is no preset {preset}", f"There are {', '.join(presets())}.")
+    settings = _parsed((_PRESETS / f"{preset}.yaml").read_bytes(), preset)
+    if file is not None:
+        if not file.is_file():
+            raise ConfigError(f"There are no settings at {file}", "Name a YAML file.")
+        settings = _changed(settings, _parsed(file.read_bytes(), str(file)))
+    for change in changes:
+        settings = _changed(settings, _as_mapping(change))
+    return _validated(settings)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write all settings as YAML, whole or not at all."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def load_config(path: Path) -> Config:
+    """Read what `save_config` wrote.
+
+    Raises:
+        ConfigError: it is not what this version writes.
+    """
+    return _validated(_parsed(path.read_bytes(), str(path)))
+
+
+def _validated(settings: Mapping[str, Any]) -> Config:
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {_in_words(fault)}" for fault in error.errors()
+        ]
+        raise ConfigError("\n  ".join(["These settings cannot be:", *faults])) from error
+
+
+def _in_words(fault: Mapping[str, Any]) -> str:
+    if fault["type"] != "extra_forbidden":
+        return f"{fault['msg']}, not {fault['input']!r}"
+    known: Any = Config
+    for part in fault["loc"][:-1]:
+        known = known.model_fields[part].annotation
+    return f"there is no such setting, but {', '.join(known.model_fields)}"
+
+
+def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{source} does not hold settings", "Write `name: value` in each line.")
+    return settings
+
+
+def _as_mapping(change: str) -> dict[str, Any]:
+    name, separator, value = change.partition("=")
+    if not separator or not name:
+        raise ConfigError(f"{change} changes no setting", "Write it as `support_size=16`.")
+    nested: Any = _parsed(f"value: {value}", change)["value"]
+    for part in reversed(name.split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings after changes; another model does not take the architecture of the one before."""
+    before = settings.get("model", Config.model_fields["model"].default)
+    is_other = changes.get("model", before) != before
+    kept = {name: value for name, value in settings.items() if name != "architecture"}
+    return _merged(kept if is_other else settings, changes)
+
+
+def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(settings)
+    for name, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged

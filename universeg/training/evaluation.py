@@ -1,0 +1,111 @@
+"""How good a network is at tasks, while it is trained: Dice on their dev split."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from universeg.training.config import Evaluation
+from universeg.training.episodes import Episode, draw_episode
+from universeg.training.loading import Batch, Reader
+from universeg.training.losses import dice_score
+from universeg.training.tasks import Task
+
+_Thing = TypeVar("_Thing")
+
+
+@dataclass(frozen=True)
+class Score:
+    """The Dice of one query: of what was predicted, and of the mean mask of its support."""
+
+    task: str
+    dataset: str
+    dice: float
+    mean_mask: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The scores of all queries."""
+
+    scores: Sequence[Score]
+
+    @property
+    def dice(self) -> float:
+        """The mean over queries in a task, tasks in a dataset, and datasets."""
+        return _nested_mean([(score.dataset, score.task, score.dice) for score in self.scores])
+
+    @property
+    def mean_mask(self) -> float:
+        """Likewise, of the mean mask of each support, cut at 0.5: what anything must surpass."""
+        return _nested_mean([(score.dataset, score.task, score.mean_mask) for score in self.scores])
+
+
+def episodes_to_judge(
+    tasks: Sequence[Task], settings: Evaluation, support_size: int, seed: int
+) -> list[Episode]:
+    """The same queries of the dev split, each with the same support, at every evaluation."""
+    return [
+        episode
+        for task in spread(tasks, settings.tasks)
+        for episode in _of_task(task, settings.queries, support_size, seed)
+    ]
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, batch: Batch) -> Tensor:
+    """The probability of each query's mask: (B, 1, H, W)."""
+    was_training = model.training
+    model.eval()
+    probabilities: Tensor = model(*batch.inputs).float().sigmoid()
+    model.train(was_training)
+    return probabilities
+
+
+def judge(
+    model: nn.Module, reader: Reader, episodes: Sequence[Episode], precision: torch.dtype
+) -> list[Score]:
+    """Score episodes, one at a time: supports are large."""
+    scores = []
+    for episode in episodes:
+        batch = reader.read([episode])
+        with torch.autocast(batch.images.device.type, precision, precision != torch.float32):
+            found = predict(model, batch)
+        mean_mask = batch.masks[:, 1:].mean(1, keepdim=True)
+        scores.append(
+            Score(
+                episode.task.name,
+                episode.task.levels["dataset"],
+                dice_score(found, batch.truth).item(),
+                dice_score(mean_mask, batch.truth).item(),
+            )
+        )
+    return scores
+
+
+def _of_task(task: Task, queries: int, support_size: int, seed: int) -> Iterator[Episode]:
+    for query in spread(range(len(task.dev)), queries):
+        name = f"{task.name}/{task.dev.subjects[query]}"
+        rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+        yield draw_episode(task, task.dev, query, support_size, rng)
+
+
+def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:
+    """At most so many of the things, evenly spread over all."""
+    places = np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)
+    return [things[place] for place in places]
+
+
+def _nested_mean(values: Sequence[tuple[str, str, float]]) -> float:
+    datasets: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for dataset, task, value in values:
+        datasets[dataset][task].append(value)
+    return fmean(fmean(fmean(queries) for queries in tasks.values()) for tasks in datasets.values())
