@@ -38,5 +38,5 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[universeg,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[universeg,benchmark,dev]'
 	@touch $@

@@ -339,7 +339,7 @@ class TestLayout:
             {"chunk_key_encoding": {"name": "default", "separator": "."}},
             {"zarr_format": 2, "shards": None},
         ],
-        ids=str,
+        ids=",".join,
     )
     def test_another_layout(self, tmp_path, change):
         def made(name, **settings):

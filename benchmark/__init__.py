@@ -1,0 +1,1 @@
+"""Held-out evaluation of in-context segmenters: suites, methods, results, a leaderboard."""

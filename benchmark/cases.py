@@ -1,0 +1,133 @@
+"""The cases of a suite in a store: queries, and the supports that each is shown."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.method import Support
+from benchmark.suite import Suite, SuiteError
+from megamedical.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Example:
+    """A subject of a task, and where its slices lie in the arrays of the group."""
+
+    subject: str
+    patient: str
+    image: int
+    mask: int
+
+
+@dataclass(frozen=True)
+class TaskCases:
+    """A task of a suite: its queries, and the pool that their supports are drawn from.
+
+    `fingerprint` says what the task was made from.
+    """
+
+    task: str
+    fingerprint: str
+    pool: tuple[Example, ...]
+    queries: tuple[Example, ...]
+
+    @property
+    def dataset(self) -> str:
+        """The id of the dataset."""
+        return self.task.split("/")[0]
+
+    @property
+    def group(self) -> str:
+        """`<dataset>/<group>`, where its slices lie."""
+        return "/".join(self.task.split("/")[:2])
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The tasks of a suite that a store has, and those that it lacks."""
+
+    tasks: tuple[TaskCases, ...]
+    missing: tuple[str, ...]
+
+
+def find_cases(suite: Suite, store: Store) -> Cases:
+    """The cases of a suite in a store.
+
+    Raises:
+        SuiteError: the store has none of its tasks, or slices of another size.
+    """
+    if store.resolution != suite.resolution:
+        raise SuiteError(
+            f"{store.location} has slices of {store.resolution} pixels a side, the suite "
+            f"{suite.id} is for {suite.resolution}",
+            f"Build a store with --resolution {suite.resolution}.",
+        )
+    fingerprints = dict(zip(store.tasks["task"], store.tasks["fingerprint"], strict=True))
+    by_task = store.examples.groupby("task", sort=False)
+    present = [task for task in suite.tasks if task in fingerprints]
+    tasks = [_cases(suite, task, fingerprints[task], by_task.get_group(task)) for task in present]
+    usable = tuple(task for task in tasks if task.queries and task.pool)
+    found = {task.task for task in usable}
+    if not usable:
+        raise SuiteError(
+            f"{store.location} has no task of the suite {suite.id}",
+            f"Build {', '.join(sorted({task.split('/')[0] for task in suite.tasks}))} into it.",
+        )
+    return Cases(usable, tuple(task for task in suite.tasks if task not in found))
+
+
+def draw_support(
+    suite: Suite, cases: TaskCases, query: Example, draw: int, size: int
+) -> list[Example]:
+    """The support of a query: the same for every method, and a larger one holds the smaller.
+
+    It is drawn from the pool without the query's patient, each subject once; all of it where the
+    pool is smaller.
+    """
+    said = f"{suite.id}/{suite.seed}/{cases.task}/{query.subject}/{draw}"
+    rng = np.random.default_rng(list(hashlib.sha256(said.encode()).digest()))
+    others = [example for example in cases.pool if example.patient != query.patient]
+    return [others[place] for place in rng.permutation(len(others))[:size]]
+
+
+class CaseReader:
+    """Reads the slices of a task from a store."""
+
+    def __init__(self, store: Store, group: str) -> None:
+        self._images, self._masks = store.slices(group)
+
+    def support(self, examples: Sequence[Example]) -> Support:
+        """The slices of examples, as a method takes them."""
+        images = self._images.read([example.image for example in examples])
+        masks = self._masks.read([example.mask for example in examples])
+        return Support(images.astype(np.float32), masks.astype(np.float32) / np.float32(255))
+
+    def query(self, example: Example) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The image and the soft mask of a query, (H, W) each."""
+        found = self.support([example])
+        return found.images[0], found.masks[0]
+
+
+def _cases(suite: Suite, task: str, fingerprint: str, rows: pd.DataFrame) -> TaskCases:
+    pattern = suite.only.get("/".join(task.split("/")[:2]), "*")
+    counts = rows["subject"].map(lambda subject: fnmatchcase(subject, pattern))
+    rows = rows[counts & (rows["area"] > suite.minimum_area)].sort_values("subject")
+    columns = ["subject", "patient", "image", "mask"]
+    pool, queries = (
+        tuple(
+            Example(subject, patient, int(image), int(mask))
+            for subject, patient, image, mask in rows.loc[rows["split"] == split, columns].values
+        )
+        for split in (suite.support, suite.evaluated)
+    )
+    return TaskCases(task, fingerprint, pool, queries)

@@ -1,0 +1,110 @@
+"""What a method is: something that segments queries after it was shown a support.
+
+A package adds its own as an entry point of the group `megamedical.methods`: a callable that takes
+what follows the colon in `--method name:argument` (or nothing) and gives a `Method`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.errors import MegaMedicalError
+
+_GROUP = "megamedical.methods"
+
+
+class MethodError(MegaMedicalError):
+    """There is no such method, or it cannot do what it is asked."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a reader of the leaderboard has to know of a method.
+
+    Attributes:
+        name: as the board shows it.
+        follows: the paper, with its DOI.
+        departs: where it is not as in the paper, in a sentence.
+        version: of its code: counted up when its results change.
+        weights: SHA-256 of the file of weights, or "".
+        trained_on: fingerprint of each `<dataset>/<group>` that its weights have seen.
+    """
+
+    name: str
+    follows: str
+    departs: str = ""
+    version: str = "1"
+    weights: str = ""
+    trained_on: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Labelled slices: `images` and `masks` are (S, H, W) float32 in [0, 1], the masks soft."""
+
+    images: NDArray[np.float32]
+    masks: NDArray[np.float32]
+
+
+class Method(ABC):
+    """A method, with its settings and weights.
+
+    `uses_pool` says that it is trained on all that supports are drawn from, once for each task, and
+    draws mean nothing to it: an upper bound.
+    """
+
+    uses_pool = False
+
+    @property
+    @abstractmethod
+    def about(self) -> About:
+        """Name, paper, version."""
+
+    @abstractmethod
+    def fit(self, support: Support, seed: int) -> None:
+        """Take a support; what was fitted before is forgotten.
+
+        Args:
+            support: of one task.
+            seed: of whatever is random.
+        """
+
+    @abstractmethod
+    def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probability of the label, (Q, H, W) in [0, 1], in queries (Q, H, W) in [0, 1]."""
+
+
+def method_names() -> list[str]:
+    """The methods that can be asked for."""
+    return sorted(entry_points(group=_GROUP).names)
+
+
+def described(name: str) -> str:
+    """A method in a line: what the docstring of its class begins with."""
+    (entry,) = entry_points(group=_GROUP, name=name)
+    return (entry.load().__doc__ or "").strip().partition("\n")[0]
+
+
+def make_method(asked: str) -> Method:
+    """The method that `name` or `name:argument` asks for.
+
+    Raises:
+        MethodError: there is none of this name, or it needs an argument, or takes none.
+    """
+    name, _, argument = asked.partition(":")
+    found = entry_points(group=_GROUP, name=name)
+    if not found:
+        raise MethodError(f"There is no method {name}", f"There are {', '.join(method_names())}.")
+    (entry,) = found
+    make = entry.load()
+    try:
+        method: Method = make(argument) if argument else make()
+    except TypeError as error:
+        raise MethodError(f"{asked} cannot be made: {error}", "See `methods`.") from error
+    return method

@@ -1,0 +1,1 @@
+"""Methods that come with the benchmark."""

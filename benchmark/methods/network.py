@@ -1,0 +1,137 @@
+"""Networks that were trained to segment in context, as methods: one pass, no training."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.method import About, Method, MethodError, Support
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_AT_ONCE = 16  # queries in one batch
+_PAPERS = {
+    "universeg": (
+        "Butoi et al., ICCV 2023, DOI 10.1109/ICCV51070.2023.01960",
+        "",
+    ),
+    "panet": (
+        "Wang et al., ICCV 2019, DOI 10.1109/ICCV.2019.00929",
+        "For S grey images of 128 x 128, meta-trained on the same store as UniverSeg.",
+    ),
+    "alpnet": (
+        "Ouyang et al., ECCV 2020, DOI 10.1007/978-3-030-58526-6_45",
+        "For S grey images of 128 x 128, meta-trained with labels on the same store as UniverSeg.",
+    ),
+    "senet": (
+        "Guha Roy et al., Medical Image Analysis 2020, DOI 10.1016/j.media.2019.101587",
+        "For S grey images of 128 x 128, meta-trained on the same store as UniverSeg.",
+    ),
+}
+
+
+class Network(Method):
+    """A model of `universeg.models` with trained weights: it sees the support with each query."""
+
+    def __init__(self, model: nn.Module, about: About) -> None:
+        """Take a model and what is known of it.
+
+        Args:
+            model: see `universeg.models`; in its `forward` one support may serve all queries.
+            about: of its weights too.
+        """
+        self._model = model.eval()
+        self._about = about
+
+    @property
+    def about(self) -> About:
+        """Name, paper, the weights and what they have seen."""
+        return self._about
+
+    def fit(self, support: Support, seed: int) -> None:  # noqa: ARG002
+        """Show the support; nothing is trained."""
+        import torch
+
+        self._support = tuple(
+            torch.from_numpy(each)[None, :, None] for each in (support.images, support.masks)
+        )
+
+    def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sigmoid of the model's logits."""
+        import torch
+
+        with torch.inference_mode():
+            parts = torch.split(torch.from_numpy(queries)[:, None], _AT_ONCE)
+            found: list[Tensor] = [self._model(part, *self._support).sigmoid() for part in parts]
+        return torch.cat(found)[:, 0].numpy()
+
+
+def universeg(weights: str = "v1") -> Network:
+    """UniverSeg, with the released weights or those of a file."""
+    return _load("universeg", weights)
+
+
+def panet(weights: str) -> Network:
+    """PANet, with the weights of a file."""
+    return _load("panet", weights)
+
+
+def alpnet(weights: str) -> Network:
+    """ALPNet, with the weights of a file."""
+    return _load("alpnet", weights)
+
+
+def senet(weights: str) -> Network:
+    """The squeeze-and-excite network, with the weights of a file."""
+    return _load("senet", weights)
+
+
+def _load(name: str, weights: str) -> Network:
+    """A network of this name, with what its weights say of themselves.
+
+    Raises:
+        MethodError: the weights are of another model.
+        WeightsError: there is no such file, or it holds no weights of this model.
+        ModelError: the model is not installed.
+        Unobtainable: the release cannot be downloaded.
+    """
+    from universeg.models import load_model
+    from universeg.release import RELEASES, obtain
+    from universeg.weights import read_card
+
+    path = obtain(weights) if weights in RELEASES else Path(weights)
+    found = _model_of(path)
+    if found != name:
+        raise MethodError(
+            f"{path} holds the weights of {found}, not of {name}", f"Ask for {found}:{path}."
+        )
+    model = load_model(path)
+    card = read_card(path) if path.suffix == ".safetensors" else None
+    follows, departs = _PAPERS[name]
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Network(
+        model,
+        About(
+            name,
+            follows=follows,
+            departs=departs,
+            weights=digest,
+            trained_on=card.groups if card else {},
+        ),
+    )
+
+
+def _model_of(path: Path) -> str:
+    """The model that a file of weights is for; checkpoints of PyTorch are always of UniverSeg."""
+    from universeg.weights import read_file
+
+    if path.suffix != ".safetensors":
+        return "universeg"
+    said, _ = read_file(path)
+    return str(said.get("model", "universeg"))

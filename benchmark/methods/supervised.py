@@ -1,0 +1,209 @@
+"""A U-Net trained on the task itself: what could be had with a training for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.method import About, Method, Support
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from universeg.augmentation import Augmentation
+
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+
+
+class Supervised(Method):
+    """Trains a network on the pool of a task, and keeps the weights that did best on a part of it.
+
+    Trained with bfloat16, its results are the same for a seed, a machine and a number of threads.
+    """
+
+    uses_pool = True
+
+    def __init__(
+        self,
+        *,
+        features: Sequence[int] = (32, 64, 128, 256, 256),
+        steps: int = 600,
+        batch: int = 8,
+        rate: float = 0.003,
+        kept_out: float = 0.15,
+        evaluations: int = 12,
+    ) -> None:
+        """Choose how.
+
+        Args:
+            features: of each resolution of the network; each is half of the one before.
+            steps: of training.
+            batch: slices in a step.
+            rate: of learning at its height, after three tenths of the steps.
+            kept_out: share of the pool by which the weights are chosen, at least one slice; of a
+                single slice that same one.
+            evaluations: how often that is done.
+        """
+        self._features = tuple(features)
+        self._steps = steps
+        self._batch = batch
+        self._rate = rate
+        self._kept_out = kept_out
+        self._every = max(1, steps // evaluations)
+
+    @property
+    def about(self) -> About:
+        """Name, paper, version."""
+        return About(
+            "supervised",
+            follows="nnU-Net: Isensee et al., Nature Methods 2021, DOI 10.1038/s41592-020-01008-z",
+            departs=(
+                f"One 2-D network of {len(self._features)} resolutions in place of five folds; "
+                f"{self._steps} steps of {self._batch} slices; AdamW on one cycle; "
+                "no deep supervision."
+            ),
+        )
+
+    def fit(self, support: Support, seed: int) -> None:
+        """Train on all but a part of the pool, which decides which weights are kept."""
+        import torch
+
+        order = np.random.default_rng(seed).permutation(len(support.images))
+        held = max(1, round(self._kept_out * len(order)))
+        chosen_by, learned = order[:held], order[held:] if len(order) > 1 else order
+        images, masks = torch.from_numpy(support.images), torch.from_numpy(support.masks)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._network = _network(self._features)
+        self._train((images[learned], masks[learned]), (images[chosen_by], masks[chosen_by]), seed)
+
+    def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean of what the network finds in a query and in its mirror images."""
+        import torch
+
+        return self._found(torch.from_numpy(queries)).numpy()
+
+    def _train(
+        self, learned: tuple[Tensor, Tensor], chosen_by: tuple[Tensor, Tensor], seed: int
+    ) -> None:
+        import torch
+
+        from universeg.training.losses import dice_and_cross_entropy
+
+        rng = np.random.default_rng((seed, 1))
+        augmentation = _augmentation()
+        optimiser = torch.optim.AdamW(self._network.parameters())
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self._rate, self._steps)
+        best, kept = -1.0, self._weights()
+        for step in range(1, self._steps + 1):
+            images, masks = _batch(learned, self._batch, augmentation, rng)
+            optimiser.zero_grad()
+            loss = dice_and_cross_entropy(_logits(self._network, images), masks)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 12)
+            optimiser.step()
+            schedule.step()
+            if step % self._every == 0 or step == self._steps:
+                dice = self._judged(*chosen_by)
+                if dice >= best:
+                    best, kept = dice, self._weights()
+        self._network.load_state_dict(kept)
+
+    def _judged(self, images: Tensor, masks: Tensor) -> float:
+        from universeg.training.losses import dice_score
+
+        return dice_score(self._found(images), masks).mean().item()
+
+    def _found(self, images: Tensor) -> Tensor:
+        """Probabilities, (N, H, W)."""
+        import torch
+
+        self._network.eval()
+        with torch.inference_mode():
+            found = [
+                torch.stack(
+                    [
+                        _logits(self._network, part.flip(axes)).flip(axes).sigmoid()
+                        for axes in _FLIPS
+                    ]
+                ).mean(dim=0)
+                for part in torch.split(images, self._batch)
+            ]
+        self._network.train()
+        return torch.cat(found)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self._network.state_dict().items()}
+
+
+def _network(features: Sequence[int]) -> nn.Module:
+    """The 2-D network that nnU-Net would configure, of these features."""
+    from monai.networks.nets import DynUNet
+
+    below = len(features) - 1
+    return DynUNet(
+        spatial_dims=2,
+        in_channels=1,
+        out_channels=1,
+        kernel_size=[3] * (below + 1),
+        strides=[1, *[2] * below],
+        upsample_kernel_size=[2] * below,
+        filters=list(features),
+        norm_name=("instance", {"affine": True}),
+    )
+
+
+def _logits(network: nn.Module, images: Tensor) -> Tensor:
+    """What a network says of images (N, H, W), each brought to mean 0 and deviation 1 first."""
+    import torch
+
+    mean, deviation = images.mean((1, 2), keepdim=True), images.std((1, 2), keepdim=True)
+    standard = (images - mean) / deviation.clamp(min=1e-3)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        logits: Tensor = network(standard[:, None])
+    return logits[:, 0].float()
+
+
+def _batch(
+    examples: tuple[Tensor, Tensor],
+    size: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Examples drawn at random, mirrored and augmented each by itself."""
+    import torch
+
+    from universeg.augmentation import augment
+
+    images, masks = examples
+    drawn = [
+        torch.stack([images[index], masks[index]]).flip(_FLIPS[rng.integers(len(_FLIPS))])
+        for index in rng.integers(len(images), size=size)
+    ]
+    pairs = torch.stack(drawn)
+    return augment(pairs[:, 0], pairs[:, 1], augmentation, int(rng.integers(2**31)))
+
+
+def _augmentation() -> Augmentation:
+    """Of each image by itself: the same task, seen in another subject and by another scanner."""
+    from universeg.augmentation import Augmentation, ImageAugmentation, TaskAugmentation
+
+    image = ImageAugmentation.model_validate(
+        {
+            "affine": {
+                "probability": 0.5,
+                "degrees": (-30, 30),
+                "translate": 0.1,
+                "scale": (0.8, 1.25),
+            },
+            "elastic": {"probability": 0.3},
+            "brightness_contrast": {"probability": 0.3},
+            "blur": {"probability": 0.15},
+            "noise": {"probability": 0.15, "mean": (0, 0), "std": (0, 0.05)},
+            "sharpness": {"probability": 0},
+        }
+    )
+    return Augmentation(task=TaskAugmentation.none(), image=image)
