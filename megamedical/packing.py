@@ -153,9 +153,11 @@ def _write_arrays(
 
     location = Location(job.store)
     with location.explaining_full():
-        root = zarr.open_group(location.zarr(), mode="a")
-        group = root.require_group(job.dataset).create_group(
-            job.name, overwrite=True, attributes={"fingerprint": fingerprint}
+        group = zarr.open_group(
+            location.zarr(),
+            path=f"{job.dataset}/{job.name}",
+            mode="w",
+            attributes={"fingerprint": fingerprint},
         )
         image_array = create_array(group, "images", images, job.resolution)
         mask_array = create_array(group, "masks", masks, job.resolution)

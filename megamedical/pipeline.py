@@ -342,6 +342,7 @@ class _Build:
         packed: dict[str, PackedGroup] = {}
         if not jobs:
             return packed
+        stores.make_datasets(self.location, [f"{job.dataset}/{job.name}" for job in jobs])
         with self.listener.stage("pack", len(jobs), "groups") as step:
             for job, result in self.crew.run(pack, jobs):
                 if isinstance(result, Exception):

@@ -204,6 +204,15 @@ def withdraw(location: Location, groups: Sequence[str]) -> None:
         location.remove(path)
 
 
+def make_datasets(location: Location, groups: Sequence[str]) -> None:
+    """The nodes that groups are written into, made before many write: a race would stop a build."""
+    import zarr
+
+    root = zarr.open_group(location.zarr(), mode="a")
+    for dataset in sorted({path.split("/")[0] for path in groups}):
+        root.require_group(dataset)
+
+
 def publish(
     location: Location, groups: Mapping[str, str], rows: Mapping[str, Sequence[pa.Table]]
 ) -> StoreAttributes:
