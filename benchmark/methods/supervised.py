@@ -29,7 +29,7 @@ class Supervised(Method):
     def __init__(
         self,
         *,
-        features: Sequence[int] = (32, 64, 128, 256, 256),
+        features: Sequence[int] = (16, 32, 64, 128, 128),
         steps: int = 600,
         batch: int = 8,
         rate: float = 0.003,
@@ -77,7 +77,7 @@ class Supervised(Method):
         images, masks = torch.from_numpy(support.images), torch.from_numpy(support.masks)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._network = _network(self._features)
+            self._network = _network(self._features, float(support.masks.mean()))
         self._train((images[learned], masks[learned]), (images[chosen_by], masks[chosen_by]), seed)
 
     def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,12 +139,17 @@ class Supervised(Method):
         return {name: value.clone() for name, value in self._network.state_dict().items()}
 
 
-def _network(features: Sequence[int]) -> nn.Module:
-    """The 2-D network that nnU-Net would configure, of these features."""
+def _network(features: Sequence[int], area: float) -> nn.Module:
+    """The 2-D network that nnU-Net would configure, of these features.
+
+    At first it finds everywhere the share that the label has of all pixels: small labels would else
+    cost hundreds of steps before it learns where they are.
+    """
+    import torch
     from monai.networks.nets import DynUNet
 
     below = len(features) - 1
-    return DynUNet(
+    network = DynUNet(
         spatial_dims=2,
         in_channels=1,
         out_channels=1,
@@ -154,6 +159,9 @@ def _network(features: Sequence[int]) -> nn.Module:
         filters=list(features),
         norm_name=("instance", {"affine": True}),
     )
+    share = torch.tensor(area).clamp(1e-4, 1 - 1e-4)
+    torch.nn.init.constant_(network.output_block.conv.conv.bias, share.logit().item())
+    return network
 
 
 def _logits(network: nn.Module, images: Tensor) -> Tensor:
