@@ -26,7 +26,7 @@ class PixelForest(Method):
         sigmas: Sequence[float] = _SIGMAS,
         position: bool = True,
         trees: int = 25,
-        pixels: int = 16384,
+        pixels: int = 4096,
         cached: int = 256,
     ) -> None:
         """Choose how.
