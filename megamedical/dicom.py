@@ -1,16 +1,18 @@
 """DICOM: which files belong together, where their slices lie, and what is in them.
 
-pydicom reads the headers and the plain pixels, SimpleITK what is compressed. Values come in the
-unit that slope and intercept give (HU in CT), and turned where MONOCHROME1 shows bright as dark.
+pydicom reads the headers and the plain pixels, GDCM what is compressed. Values come in the unit
+that slope and intercept give (HU in CT), and turned where MONOCHROME1 shows bright as dark.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical import gdcm
+from megamedical.archives import GENEROUS
 from megamedical.blame import blaming
 from megamedical.colour import luma
+from megamedical.disk import in_words
 from megamedical.errors import SubjectError
 from megamedical.volume import SHEAR, Volume
 
@@ -31,6 +36,9 @@ SUFFIXES = (".dcm", ".dicom", ".ima")
 _MAGIC_AT = 128  # bytes
 _NO_SCANS = ("SEG", "RTDOSE")  # modalities that have pixels, but are made from a scan
 _LARGEST = 1 << 34  # pixels of one file: more is a damaged or hostile header
+_INFLATED = 1 << 28  # bytes that a deflated file may hold, however small it is,
+_DENSEST = 100  # and how many times its own size, if that is more
+_AT_ONCE = 1 << 16  # bytes, of which a thousand times as many come out
 _UNEVEN = 0.01  # of the distance between slices
 _ROUNDED = 0.01  # mm; positions are often written with two decimals
 _SAME = 1e-4  # mm; slices that are closer lie in one place
@@ -115,11 +123,9 @@ def read_header(path: Path) -> Header | None:
     Raises:
         SubjectError: the file is damaged, or claims more pixels than it holds.
     """
-    from pydicom import dcmread
-
     with blaming(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values against the standard, which most scanners write
-        dataset = dcmread(path, stop_before_pixels=True, force=True)
+        dataset = _read(path, stop_before_pixels=True)
         if not dataset:
             raise SubjectError("read", path.name, "is nothing that can be read as DICOM")
         if "Rows" not in dataset or dataset.get("Modality") in _NO_SCANS:
@@ -181,7 +187,7 @@ def read_dicom_picture(path: Path) -> NDArray[Any]:
     (header,) = series_of(path).headers
     if len(header.planes) > 1:
         raise SubjectError("read", path.name, f"holds {len(header.planes)} pictures, not one")
-    pixels = _frames(header)[0]
+    pixels = _frames([header])[path][0]
     if pixels.ndim == 3 and pixels.dtype != np.uint8:
         raise SubjectError("read", path.name, f"has colours in {pixels.dtype}, not in uint8")
     return pixels
@@ -200,7 +206,7 @@ def read_series(series: Series) -> Volume:
         between = _distance(series, slices)
     except SubjectError as error:
         raise SubjectError("read", name, f"{series.title} {error.reason}") from error
-    frames = {header.path: _frames(header) for header in series.headers}
+    frames = _frames(series.headers)
     voxels = np.stack([frames[header.path][frame] for header, frame in slices])
     header, frame = slices[0]
     first = header.planes[frame]
@@ -275,16 +281,56 @@ def _plane(each: _Slice) -> Plane:
     return header.planes[frame]
 
 
-def _frames(header: Header) -> NDArray[Any]:
-    """The pixels of a file: (frames, rows, columns), and 3 values for each in colour."""
+def _frames(headers: Sequence[Header]) -> dict[Path, NDArray[Any]]:
+    """The pixels of each file: (frames, rows, columns), and 3 values for each in colour."""
+    found: dict[Path, NDArray[Any]] = {}
+    compressed = []
+    for header in headers:
+        with blaming(header.path), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = _read(header.path)
+            if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+                gdcm.expect_sound(dataset)
+                compressed.append(header.path)
+            else:
+                found[header.path] = _plain(dataset)
+    if compressed:
+        found.update(zip(compressed, gdcm.decode(compressed), strict=True))
+    for header in headers:
+        with blaming(header.path):
+            colours = [3] if header.is_colour else []
+            found[header.path] = found[header.path].reshape(*header.shape, *colours)
+    return found
+
+
+class _File(BufferedReader):
+    """A file of which pydicom asks for all the rest at once only where that is deflated."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read; refuse what would fill the memory once it is inflated."""
+        content = super().read(size)
+        if size == -1:
+            _expect_no_bomb(content)
+        return content
+
+
+def _expect_no_bomb(content: bytes) -> None:
+    allowed = max(_INFLATED, _DENSEST * len(content))
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    for start in range(0, len(content), _AT_ONCE):
+        inflated += len(inflater.decompress(content[start : start + _AT_ONCE]))
+        if inflated > allowed:
+            raise ValueError(
+                f"is deflated, and more than {in_words(allowed)} come out of its "
+                f"{in_words(len(content))}: if you trust it, inflate it by hand"
+            )
+
+
+def _read(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
     from pydicom import dcmread
 
-    with blaming(header.path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = dcmread(header.path, force=True)
-        is_packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
-        pixels = _unpacked(header.path) if is_packed else _plain(dataset)
-        return pixels.reshape(*header.shape, *([3] if header.is_colour else []))
+    with _File(FileIO(str(path))) as file:
+        return dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
 
 
 def _plain(dataset: Dataset) -> NDArray[Any]:
@@ -306,24 +352,15 @@ def _plain(dataset: Dataset) -> NDArray[Any]:
     return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
 
 
-def _unpacked(path: Path) -> NDArray[Any]:
-    """Pixels that are compressed, in their unit, which ITK sees to itself."""
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    return sitk.GetArrayFromImage(reader.Execute())
-
-
 def _expect_pixels(path: Path, dataset: Dataset, shape: tuple[int, int, int]) -> None:
     """Refuse what was cut off, and what claims to be larger than any scan."""
     if math.prod(shape) > _LARGEST:
         raise SubjectError("read", path.name, "its header claims more than 16 billion voxels")
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None or syntax.is_compressed or syntax.is_deflated:
-        length = shape[0]  # a frame has at least a byte
+        claimed = math.prod(shape)
+        is_large = claimed > GENEROUS.ratio_from
+        length = claimed // GENEROUS.ratio if is_large else shape[0]  # a frame has at least a byte
     else:
         shares_colour = "422" in dataset.get("PhotometricInterpretation", "")  # of two pixels
         values = math.prod(shape) * (

@@ -16,6 +16,9 @@ from megamedical.resampling import Weights
 from megamedical.scan import Scan
 
 _CACHED = 1 << 17  # float32 values that stay in a core's own cache
+_NOTHING_POSITIVE = (
+    "no voxel is above zero, and percentiles are of such voxels: give none, or a window"
+)
 _BINS = 1 << 20  # of the histogram that stands in for sorting a resampled volume
 
 
@@ -43,10 +46,18 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
     voxels = scan.voxels
     if voxels.dtype.kind == "f" and not np.isfinite(voxels.sum(dtype=np.float64)):
         count = int(np.count_nonzero(~np.isfinite(voxels)))
-        raise SubjectError("standardise", "", f"{count} voxels are NaN or infinite")
+        raise SubjectError(
+            "standardise",
+            "",
+            f"{count} voxels are NaN or infinite: give them the intensity of the background",
+        )
     low, high = float(voxels.min()), float(voxels.max())
     if low == high:
-        raise SubjectError("standardise", "", f"the image is constant: every voxel is {low:g}")
+        raise SubjectError(
+            "standardise",
+            "",
+            f"the image is constant: every voxel is {low:g}; leave it out, or export it again",
+        )
     resampled = not all(axis.keeps_voxels for axis in axes)
     if rule is None:
         return _extremes(voxels, axes) if resampled else Range(low, high)
@@ -58,7 +69,10 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
         )
         if clip.low == clip.high:
             raise SubjectError(
-                "standardise", "", f"the image is constant within its percentiles: {clip.low:g}"
+                "standardise",
+                "",
+                f"the image is constant within its percentiles: {clip.low:g}; give percentiles "
+                "further apart, or none",
             )
         return clip
     window = Range(*rule.window) if rule.window else Range(low, high)
@@ -71,7 +85,7 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
             "standardise",
             "",
             f"no voxel lies in the window {window.low:g} to {window.high:g}: "
-            f"intensities are {low:g} to {high:g}",
+            f"intensities are {low:g} to {high:g}; give a window among these, or none",
         )
     return clip
 
@@ -139,7 +153,7 @@ def _extremes(voxels: NDArray[Any], axes: Sequence[Axis]) -> Range:
 def _percentiles(voxels: NDArray[Any], percentiles: tuple[float, float]) -> Range:
     positive = voxels[voxels > 0]
     if not positive.size:
-        raise SubjectError("standardise", "", "no voxel is above zero")
+        raise SubjectError("standardise", "", _NOTHING_POSITIVE)
     low, high = np.percentile(positive, percentiles, overwrite_input=True)
     return Range(float(low), float(high))
 
@@ -149,7 +163,7 @@ def _resampled_percentiles(
 ) -> Range:
     """Percentiles of the resampled voxels above zero, to a 500,000th of the highest."""
     if high <= 0:
-        raise SubjectError("standardise", "", "no voxel is above zero")
+        raise SubjectError("standardise", "", _NOTHING_POSITIVE)
     width = 2 * high / _BINS  # the spline overshoots, but not by as much as that
     counts = np.zeros(_BINS, dtype=np.int64)
     for block in _blocks(voxels, axes):

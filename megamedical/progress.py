@@ -66,14 +66,14 @@ class Bars:
     def stage(self, name: str, total: int, unit: str) -> Iterator[Step]:
         """See `Listener`."""
         with Progress(
-            TextColumn("[bold]{task.description:<9}"),
+            TextColumn("{task.description:<9}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(unit),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[what]}"),
+            TextColumn("{task.fields[what]}", style="dim", markup=False),
             console=self._console,
         ) as progress:
             task = progress.add_task(name, total=total, what="")
@@ -82,7 +82,7 @@ class Bars:
 
     def say(self, line: str) -> None:
         """See `Listener`."""
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 class Lines:
@@ -103,7 +103,7 @@ class Lines:
             nonlocal done, said
             del what
             done += 1
-            if time.monotonic() - said > self._EVERY:
+            if done < total and time.monotonic() - said > self._EVERY:
                 said = time.monotonic()
                 self.say(f"{name}: {done} of {total} {unit}")
 

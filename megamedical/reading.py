@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 Grey = Literal["float", "rounded"]
 
-_VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img")
+_VOLUMES = {
+    **dict.fromkeys((".nii", ".nii.gz", ".hdr", ".img"), "NiftiImageIO"),
+    **dict.fromkeys((".mha", ".mhd"), "MetaImageIO"),
+    **dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO"),
+}
 _FREESURFER = (".mgz", ".mgh")
 _TO_LPS = np.diag([-1.0, -1.0, 1.0])  # from RAS, which nibabel speaks
 _NIFTI_FLOATS = ("16", "64")  # codes of its header for single and double precision
@@ -116,8 +120,10 @@ def _read_with_simpleitk(path: Path) -> Volume:
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(_VOLUMES[suffix_of(path)])  # or a DICOM file of this name would go to GDCM
     reader.SetFileName(str(path))
     with blaming(path):
+        path.stat()  # of a file that is not there, ITK says that its format is wrong
         try:
             reader.ReadImageInformation()
         except RuntimeError as error:

@@ -1,6 +1,10 @@
 """DICOM: slices in their place whatever the files are called, and faults that are named."""
 
 import itertools
+import json
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_rescale, pixel_array
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
@@ -194,6 +199,120 @@ def test_compressed_pictures(tmp_path, compressor):
     np.testing.assert_array_equal(read_scan(tmp_path / "a.dcm", 2).voxels, pixels)
 
 
+def test_slices_of_a_series_may_be_compressed(tmp_path):
+    folder = write_series(tmp_path / "ct")
+    for path in folder.iterdir():
+        plain = dcmread(path)
+        write_compressed(path, plain.pixel_array, "JPEG")
+        packed = dcmread(path)
+        for name in ("SeriesInstanceUID", "ImagePositionPatient", "PixelSpacing"):
+            setattr(packed, name, getattr(plain, name))
+        packed.save_as(path)
+    np.testing.assert_array_equal(read_volume(folder).voxels, VOXELS)
+    path = folder / "003.dcm"
+    path.write_bytes(DAMAGE["other tables"](path.read_bytes()))
+    with pytest.raises(SubjectError) as refused:
+        read_volume(folder)
+    assert refused.value.file == "003.dcm"
+
+
+FRAME_HEADER = 2  # where it begins in a JPEG stream
+
+
+def damaged(content, place, new):
+    """A file with other bytes at a place in its JPEG stream."""
+    start = content.index(b"\xff\xd8\xff\xc3") + place
+    return content[:start] + new + content[start + len(new) :]
+
+
+DAMAGE = {
+    "whole": lambda content: content,
+    "truncated": lambda content: content[:-900],
+    "truncated in its headers": lambda content: content[: content.index(b"\xff\xc3") + 5],
+    "precision of 127": lambda content: damaged(content, FRAME_HEADER + 4, b"\x7f"),
+    "precision of 255": lambda content: damaged(content, FRAME_HEADER + 4, b"\xff"),
+    "precision of 16": lambda content: damaged(content, FRAME_HEADER + 4, b"\x10"),
+    "precision of 0": lambda content: damaged(content, FRAME_HEADER + 4, b"\x00"),
+    "huge": lambda content: damaged(content, FRAME_HEADER + 5, b"\xff\xff\xff\xff"),
+    "smaller": lambda content: damaged(content, FRAME_HEADER + 5, b"\x00\x04\x00\x04"),
+    "other tables": lambda content: damaged(content, FRAME_HEADER + 20, b"\xa5" * 10),
+    "garbage in the middle": lambda content: damaged(content, 500, bytes(range(256))),
+    "no stream": lambda content: damaged(content, 0, b"\x00\x00"),
+}
+TELL = """
+import json, sys
+from pathlib import Path
+from megamedical.errors import SubjectError
+from megamedical.reading import read_scan
+
+for path in map(Path, sys.argv[1:]):
+    try:
+        read_scan(path, 2 if path.suffix == ".dcm" else 3)
+        print(json.dumps(""))
+    except SubjectError as error:
+        print(json.dumps(f"{error.file}: {error.reason}"))
+"""
+
+
+def refusals(paths):
+    """What becomes of files in a process of its own, which the worst of them would crash."""
+    told = subprocess.run([sys.executable, "-c", TELL, *paths], capture_output=True, check=False)
+    assert told.returncode == 0, told.stderr.decode()
+    return [json.loads(line) for line in told.stdout.splitlines()]
+
+
+def test_damaged_jpeg_is_refused_and_crashes_nothing(tmp_path):
+    pixels = RNG.integers(0, 256, (40, 30)).astype(np.uint8)
+    write_compressed(tmp_path / "whole.dcm", pixels, "JPEG")
+    content = (tmp_path / "whole.dcm").read_bytes()
+    paths = [tmp_path / f"{name}.dcm" for name in DAMAGE]
+    for path, damage in zip(paths, DAMAGE.values(), strict=True):
+        path.write_bytes(damage(content))
+    whole, *others = refusals(paths)
+    assert whole == ""
+    for path, refusal in zip(paths[1:], others, strict=True):
+        assert refusal.startswith(f"{path.name}: "), path
+        assert "damaged" in refusal, refusal
+
+
+def test_dicom_under_the_name_of_another_format_is_refused_and_crashes_nothing(tmp_path):
+    write_compressed(tmp_path / "whole.dcm", np.zeros((40, 30), np.uint8), "JPEG")
+    content = DAMAGE["precision of 127"]((tmp_path / "whole.dcm").read_bytes())
+    paths = [tmp_path / f"a{suffix}" for suffix in (".nii", ".nii.gz", ".img", ".mha", ".nrrd")]
+    for path in paths:
+        path.write_bytes(content)
+    assert all(refusals(paths))
+
+
+def deflated(path, pixels, **said):
+    dataset = dcmread(write(path, pixels, **said))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+    return path
+
+
+def test_deflated_files_are_read(tmp_path):
+    placed = {"ImagePositionPatient": at(AXIAL, 0), "PixelSpacing": [1.25, 0.75]}
+    path = deflated(tmp_path / "a.dcm", VOXELS[0], **placed)
+    assert VOXELS[0].tobytes() not in path.read_bytes()
+    np.testing.assert_array_equal(read_scan(path, 2).voxels, VOXELS[0])
+    blank = np.zeros((3000, 3000), np.uint16)
+    np.testing.assert_array_equal(read_scan(deflated(path, blank, **placed), 2).voxels, blank)
+
+
+def test_a_deflated_bomb_is_refused(tmp_path):
+    path = write(tmp_path / "a.dcm", VOXELS[0])
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+    packer = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    bomb = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(300)), packer.flush()])
+    header = 132 + 12 + dcmread(path).file_meta.FileMetaInformationGroupLength
+    path.write_bytes(path.read_bytes()[:header] + bomb)
+    assert path.stat().st_size < 2_000_000
+    assert "more than 268.4 MB come out of its" in refusal_of(path)
+
+
 def groups(**sequences):
     """Functional groups: a sequence of one item each, with one value."""
     all_of_them = Dataset()
@@ -351,10 +470,12 @@ def test_damage_is_told(tmp_path):
     assert "damaged or cut off" in refusal_of(path)
     assert "is cut off" in refusal_of(write(path, VOXELS[0], Rows=60_000, Columns=60_000))
     write_compressed(path, np.zeros((40, 30), np.uint8), "JPEG2000")
-    dataset = dcmread(path)
-    dataset.NumberOfFrames = 2**20
-    dataset.save_as(path)
-    assert "is cut off" in refusal_of(path)
+    for claim in ({"NumberOfFrames": 2**20}, {"Rows": 60_000, "Columns": 60_000}):
+        dataset = dcmread(path)
+        for name, value in claim.items():
+            setattr(dataset, name, value)
+        dataset.save_as(tmp_path / "b.dcm")
+        assert "is cut off" in refusal_of(tmp_path / "b.dcm")
     path.write_text("a letter, whatever its name says\n" * 99)
     assert refusal_of(path)
     path.write_bytes(b"")

@@ -155,6 +155,75 @@ def test_an_example_is_read_and_checked(tmp_path):
         read_example(Pair(image, one(tmp_path / "broken.png")), silent)
 
 
+def disc(size, radius):
+    return np.hypot(*(np.indices((size, size)) - size / 2)) < radius
+
+
+def cells(count):
+    """Labels from 1 to a count, some of one pixel, side by side on a background."""
+    rng = np.random.default_rng(0)
+    middles = rng.integers(20, 180, (count, 2, 1, 1))
+    nearest = ((np.indices((200, 200)) - middles) ** 2).sum(axis=1).argmin(axis=0)
+    values = np.where(disc(200, 90), nearest + 1, 0).astype(np.uint8)
+    values[0, :5] = rng.permutation(count)[:5] + 1
+    return values
+
+
+def smoothed(mask):
+    return Image.fromarray(mask).resize((100, 100), Image.Resampling.BILINEAR)
+
+
+def stray(mask):
+    """With a few pixels of other values, as in some masks of the WBC data."""
+    mask[3, 4:8] = 2, 7, 25, 44
+    return mask
+
+
+TWO_LEVELS = np.uint8(128) * disc(200, 80) + np.uint8(127) * disc(200, 40)
+LINES = np.zeros((200, 200), np.uint8)  # as of vessels
+LINES[20], LINES[:, 70] = 1, 2
+
+
+@pytest.mark.parametrize("mask", [disc(200, 60) * np.uint8(255), TWO_LEVELS, cells(40), LINES])
+def test_labels_are_no_shades(tmp_path, mask):
+    image = one(save(tmp_path / "a.png", np.arange(200 * 200, dtype=np.uint16).reshape(200, 200)))
+    pair = Pair(image, one(save(tmp_path / "a_mask.png", mask)))
+    np.testing.assert_array_equal(read_example(pair, silent)[1], mask)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("mask", [disc(200, 60) * np.uint8(255), TWO_LEVELS])
+def test_shades_of_jpeg_are_no_labels(tmp_path, mask, quality):
+    Image.fromarray(mask).save(tmp_path / "a_mask.jpg", quality=quality)
+    assert_shades(tmp_path, "a_mask.jpg")
+
+
+@pytest.mark.parametrize("mask", [disc(200, 60) * np.uint8(255), TWO_LEVELS])
+def test_shades_at_smooth_edges_are_no_labels(tmp_path, mask):
+    smoothed(mask).save(tmp_path / "a_mask.png")
+    assert_shades(tmp_path, "a_mask.png")
+
+
+def test_stray_values_are_no_labels(tmp_path):
+    save(tmp_path / "a_mask.png", stray(TWO_LEVELS.copy()))
+    assert_shades(tmp_path, "a_mask.png")
+
+
+def assert_shades(folder, name):
+    """A mask is refused, but for the values that are named."""
+    mask = one(folder / name)
+    values, _ = mask.read_labels()
+    image = np.arange(values.size, dtype=np.uint16).reshape(values.shape)
+    pair = Pair(one(save(folder / "a.png", image)), mask)
+    with pytest.raises(SubjectError, match="with --label") as refused:
+        read_example(pair, silent)
+    assert refused.value.file == "a"
+    said = []
+    _, named = read_example(pair, said.append, labels=(128, 255))
+    np.testing.assert_array_equal(named, np.where(np.isin(values, (128, 255)), values, 0))
+    assert any(line.startswith(f"Of {name}, only what --label names is seen") for line in said)
+
+
 def test_colour_is_seen(tmp_path):
     grey = np.zeros((4, 4), np.uint8)
     assert one(save(tmp_path / "a.png", np.stack([grey] * 3, axis=-1))).is_colour

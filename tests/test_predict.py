@@ -442,11 +442,33 @@ def test_masks_that_lie_elsewhere_are_mentioned(predict, volumes, tmp_path):
     assert "0_seg.nii.gz" not in output
 
 
-def test_masks_in_jpeg_are_mentioned(predict, pictures, tmp_path):
+def test_masks_in_jpeg_need_their_labels_named(predict, pictures, tmp_path):
     for number, shape in enumerate([(90, 121), (64, 64)]):
         (tmp_path / f"support/masks/{number}.png").unlink()
         save(tmp_path / f"support/masks/{number}.jpg", blob(shape) * 255)
-    assert "Warning: 0.jpg is a JPEG, which blurs labels" in predict().output
+    result = predict()
+    assert result.exit_code == 1
+    assert "shades of grey, as at smooth edges" in result.output
+    assert "name the values that are labels with --label" in result.output
+    result = predict(["--label", "255=cell"])
+    assert result.exit_code == 0, result.output
+    assert "Warning: 0.jpg is a JPEG, which blurs labels" in result.output
+    assert "Of 1.jpg, only what --label names is seen" in result.output
+    assert "Labels: 255 = cell\n" in result.output
+    for name, mask in pictures.items():
+        found = read(tmp_path / "out" / f"{name[0]}.png")
+        assert dice(found > 0, mask > 0) >= 0.9
+
+
+def test_what_cannot_be_scaled_says_what_to_do(predict, pictures, tmp_path):
+    image = pictures["a.png"].astype(np.float32)
+    save(tmp_path / "query/nan.tif", np.where(image > 0, np.nan, image))
+    save(tmp_path / "query/flat.png", np.full((9, 9), 7, np.uint8))
+    output = predict().output
+    assert "voxels are NaN or infinite: give them the intensity of the background" in output
+    assert "every voxel is 7; leave it out, or export it again" in output
+    assert "give a window among these, or none" in predict(["--window", 3000, 4000]).output
+    assert "give percentiles further apart, or none" in predict(["--percentiles", 1, 1.001]).output
 
 
 def test_series_of_one_folder_are_told_apart(predict, volumes, tmp_path):

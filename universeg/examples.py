@@ -17,6 +17,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading import suffix_of
 from megamedical.scan import Scan
 from universeg.inputs import PICTURES, VOLUMES, Input, inputs_at
+from universeg.labels import expect_no_shades, only
 from universeg.segmenter import expect_same_size, label_values
 from universeg.support import SupportError
 
@@ -73,12 +74,15 @@ def find_pairs(source: Path) -> Pairing:
     )
 
 
-def read_example(pair: Pair, say: Callable[[str], None]) -> tuple[Scan, NDArray[Any]]:
+def read_example(
+    pair: Pair, say: Callable[[str], None], labels: Collection[int] = ()
+) -> tuple[Scan, NDArray[Any]]:
     """An image, and its label values on the same grid.
 
     Args:
         pair: their files.
         say: takes warnings, of masks that are probably not what they should be.
+        labels: the values that are looked for; with them, a mask may hold what are no labels too.
 
     Raises:
         SubjectError: one of the files cannot be read, their sizes or dimensions differ, or what
@@ -94,7 +98,15 @@ def read_example(pair: Pair, say: Callable[[str], None]) -> tuple[Scan, NDArray[
         reason = f"its mask {pair.mask.path.name} {error.reason}"
         raise SubjectError(error.stage, pair.image.name, reason) from error
     expect_same_size(scan, mask)
-    label_values(mask)
+    try:
+        expect_no_shades(mask)
+        label_values(mask)
+    except SubjectError as error:
+        if not labels:
+            reason = f"{error.reason}, or name the values that are labels with --label"
+            raise SubjectError(error.stage, pair.image.name, reason) from error
+        say(f"Of {pair.mask.path.name}, only what --label names is seen: {error.reason}")
+        mask = only(mask, labels)
     if place and place_of_mask:
         apart = float(np.linalg.norm(place.centre - place_of_mask.centre))
         if apart > max(place.spacing):

@@ -95,7 +95,7 @@ def predict(
     plane = PICTURE if are_pictures else request.plane
     ranges: list[Range] = []
     with listener.stage("Read", len(pairing.pairs), "examples") as step:
-        examples = _examples(segmenter, pairing.pairs, plane, ranges, report, step)
+        examples = _examples(segmenter, pairing.pairs, plane, request.labels, ranges, report, step)
         segmenter.fit_scans(examples, request.labels)
     _mention_labels(segmenter, say)
     _mention_draws(segmenter, say)
@@ -118,6 +118,7 @@ def _examples(
     segmenter: Segmenter,
     pairs: Sequence[Pair],
     plane: str,
+    labels: Collection[int],
     ranges: list[Range],
     report: Report,
     step: Step,
@@ -126,7 +127,7 @@ def _examples(
     for pair in pairs:
         with report.blaming(pair.image):
             _expect_kind(pair.image, plane, "the first example")
-            scan, mask = read_example(pair, report.say)
+            scan, mask = read_example(pair, report.say, labels)
             frame = segmenter.frame_of(scan, plane)
             if not mask.any():
                 report.say(f"{pair.mask.path.name} is empty: it shows no label, and is not used")
