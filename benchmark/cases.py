@@ -64,7 +64,8 @@ def find_cases(suite: Suite, store: Store) -> Cases:
     """The cases of a suite in a store.
 
     Raises:
-        SuiteError: the store has none of its tasks, or slices of another size.
+        SuiteError: the store has none of its tasks, slices of another size, or a group in which no
+            subject is like the pattern that the suite has for it.
     """
     if store.resolution != suite.resolution:
         raise SuiteError(
@@ -92,12 +93,15 @@ def draw_support(
     """The support of a query: the same for every method, and a larger one holds the smaller.
 
     It is drawn from the pool without the query's patient, each subject once; all of it where the
-    pool is smaller.
+    pool is smaller. The order is that of hashes, which no version of a library will change.
     """
-    said = f"{suite.id}/{suite.seed}/{cases.task}/{query.subject}/{draw}"
-    rng = np.random.default_rng(list(hashlib.sha256(said.encode()).digest()))
+
+    def lot(example: Example) -> bytes:
+        said = (suite.id, suite.seed, cases.task, query.subject, draw, example.subject)
+        return hashlib.sha256("\n".join(map(str, said)).encode()).digest()
+
     others = [example for example in cases.pool if example.patient != query.patient]
-    return [others[place] for place in rng.permutation(len(others))[:size]]
+    return sorted(others, key=lot)[:size]
 
 
 class CaseReader:
@@ -119,8 +123,14 @@ class CaseReader:
 
 
 def _cases(suite: Suite, task: str, fingerprint: str, rows: pd.DataFrame) -> TaskCases:
-    pattern = suite.only.get("/".join(task.split("/")[:2]), "*")
+    group = "/".join(task.split("/")[:2])
+    pattern = suite.only.get(group, "*")
     counts = rows["subject"].map(lambda subject: fnmatchcase(subject, pattern))
+    if not counts.any():
+        raise SuiteError(
+            f"No subject of {group} is like {pattern!r}, as the suite {suite.id} wants it",
+            f"Its subjects are named like {rows['subject'].min()}: mend `only:` in the suite.",
+        )
     rows = rows[counts & (rows["area"] > suite.minimum_area)].sort_values("subject")
     columns = ["subject", "patient", "image", "mask"]
     pool, queries = (

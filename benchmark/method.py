@@ -7,9 +7,9 @@ what follows the colon in `--method name:argument` (or nothing) and gives a `Met
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,25 +86,61 @@ def method_names() -> list[str]:
 
 
 def described(name: str) -> str:
-    """A method in a line: what the docstring of its class begins with."""
-    (entry,) = entry_points(group=_GROUP, name=name)
-    return (entry.load().__doc__ or "").strip().partition("\n")[0]
+    """A method in a line: what its docstring begins with, or why it cannot be had."""
+    try:
+        return (_loaded(name).__doc__ or "").strip().partition("\n")[0]
+    except MethodError as error:
+        return error.problem
 
 
 def make_method(asked: str) -> Method:
     """The method that `name` or `name:argument` asks for.
 
     Raises:
-        MethodError: there is none of this name, or it needs an argument, or takes none.
+        MethodError: there is none of this name, or two; it cannot be imported; it needs an
+            argument, takes none, or not this one; or it makes something else.
     """
     name, _, argument = asked.partition(":")
-    found = entry_points(group=_GROUP, name=name)
+    make = _loaded(name)
+    try:
+        method = make(argument) if argument else make()
+    except MegaMedicalError:
+        raise
+    except Exception as error:  # whatever somebody's package raises
+        raise MethodError(
+            f"{asked} cannot be made: {_told(error)}", "See `megamedical-benchmark methods`."
+        ) from error
+    if not isinstance(method, Method):
+        raise MethodError(
+            f"{asked} makes something of type {type(method).__name__}, not a method",
+            "Derive it from `benchmark.method.Method`.",
+        )
+    return method
+
+
+def _loaded(name: str) -> Callable[..., object]:
+    entry = _registered(name)
+    try:
+        make: Callable[..., object] = entry.load()
+    except Exception as error:  # whatever somebody's package raises
+        raise MethodError(
+            f"{name} cannot be imported from {entry.module}: {_told(error)}",
+            "Install what is missing, or remove the package that it comes from.",
+        ) from error
+    return make
+
+
+def _registered(name: str) -> EntryPoint:
+    found = list(entry_points(group=_GROUP, name=name))
     if not found:
         raise MethodError(f"There is no method {name}", f"There are {', '.join(method_names())}.")
-    (entry,) = found
-    make = entry.load()
-    try:
-        method: Method = make(argument) if argument else make()
-    except TypeError as error:
-        raise MethodError(f"{asked} cannot be made: {error}", "See `methods`.") from error
-    return method
+    if len(found) > 1:
+        raise MethodError(
+            f"Two packages have a method {name}: {' and '.join(entry.value for entry in found)}",
+            "Give yours another name, or remove one of them.",
+        )
+    return found[0]
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

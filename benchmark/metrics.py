@@ -7,6 +7,9 @@ one surface to the nearest of the other; all measures but Dice take those in bot
 Where one mask is empty, all distances are the diagonal of the image, from the centre of one corner
 pixel to the opposite one: no two pixels are further apart, so a method never gains by predicting
 nothing, and means stay finite. Where both are empty, all distances are 0.
+
+Predictions are probabilities and truths are soft masks; both become masks by one threshold, 0.5 in
+the paper (hard Dice). So a method that found the soft mask itself would score 1 at any threshold.
 """
 
 from __future__ import annotations
@@ -46,12 +49,12 @@ def score(
     """Score a prediction by all measures.
 
     Args:
-        probability: of the label, (H, W) in [0, 1]; what is above `threshold` is the mask.
-        truth: soft mask, (H, W) in [0, 1]; what is above 0.5 is the mask.
-        threshold: of the prediction.
+        probability: of the label, (H, W) in [0, 1].
+        truth: soft mask, (H, W) in [0, 1].
+        threshold: of both; what is above it is the mask.
         both_empty: Dice and surface Dice where both masks are empty.
     """
-    found, meant = probability > threshold, truth > 0.5
+    found, meant = probability > threshold, truth > threshold
     distances = _between_surfaces(found, meant)
     return Scores(
         dice(found, meant, both_empty),

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
-from benchmark.method import About, Method, make_method
+from benchmark.method import About, Method, MethodError, make_method
 from benchmark.metrics import score
 from benchmark.results import (
     ENSEMBLE,
@@ -56,6 +57,15 @@ class RunReport:
     failures: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: so many rows, why some of them have no score, and a notice, or ""."""
+
+    rows: int
+    failures: tuple[str, ...]
+    notice: str
+
+
 def run(
     suite: Suite,
     store: Store,
@@ -67,7 +77,8 @@ def run(
 ) -> RunReport:
     """Run a method on all tasks of a suite that a store has.
 
-    Rows that are in `out` already are kept, so a run that was broken off goes on where it was.
+    Rows that are in `out` already are kept, so a run that was broken off goes on where it was. What
+    failed is tried again, and what was made of other data is made anew.
 
     Args:
         suite: what is asked.
@@ -79,14 +90,18 @@ def run(
         limit: queries of each task, for a quick look.
 
     Raises:
-        MethodError: there is no such method.
+        MethodError: there is no such method, or it would be trained on what it is to be scored on.
         SuiteError: the store has nothing of the suite.
-        ResultsError: what lies in `out` was made otherwise.
     """
     made = make_method(method)
+    if made.uses_pool and suite.support == suite.evaluated:
+        raise MethodError(
+            f"{method} is trained on all of the {suite.support} split, which {suite.id} evaluates",
+            "Leave it out, or evaluate another split.",
+        )
     cases = find_cases(suite, store)
     folder = folder_of(out, suite.id, made.about)
-    sizes = (POOL,) if made.uses_pool else suite.support_sizes
+    sizes = (POOL,) if made.uses_pool else tuple(dict.fromkeys(suite.support_sizes))
     jobs = [
         Job(
             suite,
@@ -114,24 +129,46 @@ def run(
             if isinstance(outcome, Exception):
                 failures.append((job.cases.task, str(outcome)))
             else:
-                rows += len(outcome)
-                failures += [(job.cases.task, reason) for reason in outcome if reason]
+                rows += outcome.rows
+                failures += [(job.cases.task, reason) for reason in outcome.failures]
+                if outcome.notice:
+                    listener.say(f"{job.cases.task}: {outcome.notice}")
             done(job.cases.task)
     return RunReport(folder, rows, cases.missing, tuple(failures))
 
 
-def evaluate(job: Job) -> list[str]:
-    """Make the rows of a task that are not there yet; the failure of each row, or ""."""
+def evaluate(job: Job) -> Outcome:
+    """Make the rows of a task that are not there yet.
+
+    Raises:
+        MethodError: see `make_method`.
+        ResultsError: the rows that are there were made otherwise.
+    """
     method = make_method(job.method)
-    rows = read_rows(job.path)
-    _expect_same(rows, job, method.about)
-    finished = {row["subject"] for row in rows}
+    before = read_rows(job.path)
+    _expect_same(before, job, method.about)
+    rows = _usable(before, job)
     runner = _Runner(job, method)
     for query in job.cases.queries:
-        if query.subject not in finished:
-            rows += runner.rows(query)
-            write_rows(rows, job.path)
-    return [row["failure"] for row in rows]
+        if query.subject not in rows:
+            rows[query.subject] = list(runner.rows(query))
+            write_rows([row for subject in sorted(rows) for row in rows[subject]], job.path)
+    reasons = [row["failure"] for each in rows.values() for row in each]
+    is_anew = any(row["data"] != job.cases.fingerprint for row in before)
+    notice = "the store has changed since it was run, so it was run again" if is_anew else ""
+    return Outcome(len(reasons), tuple(filter(None, reasons)), notice)
+
+
+def _usable(rows: Sequence[Mapping[str, Any]], job: Job) -> dict[str, list[Mapping[str, Any]]]:
+    """By subject, the rows that need not be made again."""
+    found = defaultdict(list)
+    for row in rows:
+        found[row["subject"]].append(row)
+    return {
+        subject: each
+        for subject, each in found.items()
+        if all(row["data"] == job.cases.fingerprint and not row["failure"] for row in each)
+    }
 
 
 class _Runner:
@@ -142,6 +179,7 @@ class _Runner:
         self._method = method
         self._reader = CaseReader(open_store(job.store), job.cases.group)
         self._is_fitted = False
+        self._fault: Exception | None = None
 
     def rows(self, query: Example) -> Iterator[dict[str, Any]]:
         """The row of each draw, then that of their ensemble."""
@@ -166,18 +204,33 @@ class _Runner:
         ensemble = np.mean(predictions, axis=0)
         yield self._row(query, ENSEMBLE, ensemble, truth, sum(seconds), failed)
 
-    def _predicted(self, query: Example, image: NDArray[np.float32], draw: int) -> NDArray[Any]:
+    def _predicted(
+        self, query: Example, image: NDArray[np.float32], draw: int
+    ) -> NDArray[np.float32]:
         job, method = self._job, self._method
-        if not method.uses_pool:
+        if method.uses_pool:
+            self._fit_once()
+        else:
             examples = draw_support(job.suite, job.cases, query, draw, job.support_size)
             method.fit(self._reader.support(examples), seed=job.suite.seed + draw)
-        elif not self._is_fitted:
-            method.fit(self._reader.support(job.cases.pool), seed=job.suite.seed)
+        found = np.asarray(method.predict(image[None].copy()), dtype=np.float32)
+        if found.shape != (1, *image.shape) or not ((found >= 0) & (found <= 1)).all():
+            raise ValueError(
+                f"{method.about.name} gave no probabilities in [0, 1] of shape {(1, *image.shape)}"
+            )
+        return found[0]
+
+    def _fit_once(self) -> None:
+        """Fit the pool of the task; what failed once would only fail again, after as long."""
+        if self._fault:
+            raise self._fault
+        if not self._is_fitted:
+            try:
+                self._method.fit(self._reader.support(self._job.cases.pool), self._job.suite.seed)
+            except Exception as error:
+                self._fault = error
+                raise
             self._is_fitted = True
-        found = method.predict(image[None])[0]
-        if found.shape != image.shape or not np.isfinite(found).all():
-            raise ValueError(f"{method.about.name} gave no finite map of {image.shape}")
-        return found
 
     def _row(
         self,
@@ -253,7 +306,6 @@ def _expect_same(rows: Sequence[Mapping[str, Any]], job: Job, about: About) -> N
     """
     wanted = {
         "protocol": job.suite.protocol,
-        "data": job.cases.fingerprint,
         "version": about.version,
         "weights": about.weights,
     }

@@ -11,13 +11,20 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from megamedical.catalogue import manifest_folder
 from megamedical.errors import MegaMedicalError
+from megamedical.manifest import Slug
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_RULES = 1  # of draws and measures, as the code has them: counted up when figures change with them
+_TASK = r"^[^/]+(/[^/]+){5}$"
 
 
 class SuiteError(MegaMedicalError):
@@ -29,7 +36,7 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    id: str
+    id: Slug
     """The name that it is asked for by."""
     version: int
     """Counted up with every change that figures depend on."""
@@ -39,18 +46,18 @@ class Suite(BaseModel):
     """Of the paper whose protocol it is."""
     notes: str = ""
     """Where it is not as in that paper."""
-    resolution: int = 128
+    resolution: int = Field(default=128, gt=0)
     """Height and width of the slices."""
     support: Literal["train", "dev", "test"] = "train"
     """The split that supports are drawn from."""
     evaluated: Literal["train", "dev", "test"] = "test"
     """The split whose subjects are the queries."""
-    support_sizes: tuple[int, ...] = Field(default=(64,), min_length=1)
+    support_sizes: tuple[Annotated[int, Field(gt=0)], ...] = Field(default=(64,), min_length=1)
     """How many labelled slices a query comes with."""
     draws: int = Field(default=10, ge=1)
     """Supports of each query; the mean of their predictions is the ensemble."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
-    """Above it, predictions and soft masks are inside."""
+    """Predictions and soft masks are cut at it alike: what is above it is inside."""
     both_empty: float = Field(default=1.0, ge=0, le=1)
     """The Dice where neither truth nor prediction has a pixel."""
     seed: int = Field(default=0, ge=0)
@@ -59,16 +66,31 @@ class Suite(BaseModel):
     """Only examples count whose label covers more than this share of the slice."""
     only: Mapping[str, str] = {}
     """By `<dataset>/<group>`, a pattern of the subjects that count; the others are left out."""
-    tasks: tuple[str, ...] = Field(min_length=1)
-    """Their names."""
+    tasks: tuple[Annotated[str, Field(pattern=_TASK)], ...] = Field(min_length=1)
+    """`<dataset>/<group>/<modality>/<plane>/<slicing>/<label>`, each once."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        for name, values in (("tasks", self.tasks), ("support_sizes", self.support_sizes)):
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                raise ValueError(f"`{name}:` has {twice} twice")
+        groups = {"/".join(task.split("/")[:2]) for task in self.tasks}
+        for group in self.only:
+            if group not in groups:
+                raise ValueError(f"`only:` names {group}, of which there is no task")
+        return self
 
     @cached_property
     def protocol(self) -> str:
         """SHA-256 of all that figures depend on: rows of one protocol may be compared.
 
-        Which support sizes were asked for makes no difference to those that were.
+        Which support sizes were asked for makes no difference to those that were, and the order of
+        tasks none at all.
         """
         said = self.model_dump(mode="json", exclude={"title", "citation", "notes", "support_sizes"})
+        said["tasks"].sort()
+        said["rules"] = _RULES
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -90,11 +112,28 @@ def load_suite(asked: str) -> Suite:
         )
     try:
         return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise SuiteError(f"{path} is not YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SuiteError(
+            f"{path} is not YAML: {error}", "See the suites that come with the package."
+        ) from error
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()]
-        raise SuiteError("\n  ".join([f"{path} cannot be:", *faults])) from error
+        raise SuiteError(
+            "\n  ".join([f"{path} is not a suite:", *map(_fault, error.errors())]),
+            f"A suite has the keys {', '.join(Suite.model_fields)}.",
+        ) from error
+
+
+def _fault(error: ErrorDetails) -> str:
+    place = ".".join(str(step) for step in error["loc"]) or "the whole file"
+    reasons = {
+        "extra_forbidden": "no such key; look for a misspelling",
+        "missing": "this key must be given",
+        "model_type": "must be `key: value` lines",
+        "string_pattern_mismatch": f"{error['input']!r} does not have the form of a name",
+    }
+    found = f" (found {error['input']!r})" if isinstance(error["input"], str | int | float) else ""
+    told = str(error["msg"]).removeprefix("Value error, ") + found
+    return f"{place}: {reasons.get(error['type'], told)}"
 
 
 def _folder() -> Path:

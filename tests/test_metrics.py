@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from benchmark.metrics import assd, dice, hd95, score, surface_dice
@@ -69,7 +70,9 @@ def test_measures_are_those_of_monai(masks, tolerance):
         "assd": assd(*masks),
         "surface_dice": surface_dice(*masks, tolerance),
     }
-    assert own == pytest.approx({name: value.item() for name, value in wanted.items()}, abs=1e-5)
+    assert own == pytest.approx(
+        {name: value.item() for name, value in wanted.items()}, rel=1e-5, abs=1e-5
+    )
 
 
 @given(masks=pairs())
@@ -125,8 +128,15 @@ def test_two_empty_masks_have_no_distance_and_the_dice_that_is_asked_for(both_em
     assert vars(scores) == {"dice": both_empty, "hd95": 0, "assd": 0, "surface_dice": both_empty}
 
 
-def test_what_is_just_at_the_threshold_is_outside():
-    probability = np.array([[0.3, math.nextafter(0.3, 1), 0.9, 0.0]])
-    truth = np.array([[0.5, 0.51, 1.0, 0.4]])
-    assert score(probability, truth, threshold=0.3).dice == 1
-    assert score(probability, truth, threshold=0.2).dice == 0.8
+def test_prediction_and_truth_are_cut_at_one_threshold_and_what_is_just_at_it_is_outside():
+    soft = np.array([[0.3, math.nextafter(0.3, 1), 0.9, 0.0]])
+    other = np.array([[0.0, 0.9, 0.31, 0.0]])
+    assert score(soft, other, threshold=0.3).dice == 1
+    assert score(soft, other, threshold=0.2).dice == 0.8
+    assert score(soft, other).dice == score(other, soft).dice == 0
+
+
+@given(soft=hnp.arrays(float, (5, 6), elements=st.floats(0, 1)), threshold=st.floats(0.01, 0.99))
+@settings(max_examples=20, deadline=None)
+def test_the_soft_mask_itself_is_perfect_at_any_threshold(soft, threshold):
+    assert score(soft, soft, threshold).dice == 1

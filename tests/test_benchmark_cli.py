@@ -1,0 +1,133 @@
+"""`megamedical-benchmark methods` and `run`: what they print, and the exit codes."""
+
+from __future__ import annotations
+
+import own_methods
+import pytest
+import yaml
+from tiny_store import Discs, write_store
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.method import method_names
+from benchmark.results import read_results
+
+SUITE = {
+    "id": "small",
+    "version": 1,
+    "title": "Two tasks",
+    "resolution": 16,
+    "draws": 2,
+    "support_sizes": [3],
+    "tasks": ["one/discs/mri/axial/mid/disc", "two/discs/mri/axial/mid/disc"],
+}
+GONE = "acdc/challenge2017/mri/axial/mid/myocardium"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "store"
+    write_store(folder, Discs("one"), Discs("two"))
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path, store):
+    """The command in this process: `run` gets the store and a suite; called with the rest."""
+
+    def call(name, *options: object, suite=SUITE):
+        if name == "run":
+            path = tmp_path / "small.yaml"
+            path.write_text(yaml.safe_dump(suite))
+            given = {"--store": store, "--suite": path, "--out": tmp_path / "out"}
+            options = (*(each for pair in given.items() for each in pair), *options)
+        result = CliRunner().invoke(app, [name, *map(str, options)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Methods of another package, some of which cannot be had."""
+    own_methods.install(tmp_path, {**own_methods.NAMES, **own_methods.NOWHERE})
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_methods_are_listed_each_with_what_it_does(command):
+    result = command("methods")
+    assert result.exit_code == 0
+    described = {line.split()[0]: line.split()[1:] for line in result.output.splitlines()}
+    assert set(method_names()) <= set(described)
+    assert all(described.values())
+    assert "suite heldout: The held-out tasks of the UniverSeg paper, 16 tasks" in result.output
+
+
+def test_methods_that_cannot_be_had_are_listed_with_the_reason(command, installed):
+    result = command("methods")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    (told,) = (line for line in lines if line.startswith("told "))
+    assert "remembers what it was shown" in told
+    (absent,) = (line for line in lines if line.startswith("absent "))
+    assert "cannot be imported from no_such_package: ModuleNotFoundError" in absent
+    assert any("Two packages have a method nearest" in line for line in lines)
+
+
+def test_a_whole_run_ends_with_0(command, tmp_path):
+    result = command("run", "--method", "mean-mask", "--method", "registration", "--limit", 1)
+    assert result.exit_code == 0, result.output
+    assert f"6 rows in {tmp_path / 'out/small/mean-mask-v1'}" in result.output
+    assert f"6 rows in {tmp_path / 'out/small/registration-v1'}" in result.output
+    assert "mean-mask: 2 of 2 tasks" in result.output
+    rows, _ = read_results(tmp_path / "out")
+    assert set(rows["method"]) == {"mean-mask", "registration"}
+
+
+def test_support_sizes_can_be_asked_for(command, tmp_path):
+    sizes = ["--support-size", 1, "--support-size", 2, "--support-size", 2]
+    result = command("run", "--method", "mean-mask", *sizes)
+    assert result.exit_code == 0, result.output
+    rows, _ = read_results(tmp_path / "out")
+    assert set(rows["support_size"]) == {1, 2}
+    assert f"{len(rows)} rows in" in result.output
+
+
+def test_a_task_that_the_store_lacks_ends_with_3_and_is_named(command):
+    suite = {**SUITE, "tasks": [*SUITE["tasks"], GONE]}
+    result = command("run", "--method", "mean-mask", suite=suite)
+    assert result.exit_code == 3
+    assert f"! not in the store: {GONE}" in result.output
+    assert "12 rows in" in result.output
+
+
+def test_a_method_that_fails_ends_with_3_and_says_why_once(command, installed, tmp_path):
+    asked = ["--method", "picky", "--method", "mean-mask", "--support-size", 2]
+    result = command("run", *asked)
+    assert result.exit_code == 3
+    for task in SUITE["tasks"]:
+        said = f"✗ {task}: RuntimeError: two images are too few for me\n"
+        assert result.output.count(said) == 1
+    assert f"12 rows in {tmp_path / 'out/small/mean-mask-v1'}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--method", "unet"], "There is no method unet"),
+        (["--method", "nearest"], "Two packages have a method nearest"),
+        (["--method", "absent"], "absent cannot be imported from no_such_package"),
+        (["--method", "number"], "number makes something of type int, not a method"),
+        (["--method", "odd"], "odd cannot be made: TypeError"),
+        (["--method", "told", "--suite", "held-out"], "There is no suite held-out"),
+        (["--method", "told", "--suite", "heldout"], "slices of 16 pixels a side"),
+        (["--method", "told", "--store", "nowhere"], "There is no store at nowhere"),
+    ],
+)
+def test_what_cannot_be_run_ends_with_1_and_is_told_in_words(command, installed, options, said):
+    result = command("run", *options)
+    assert result.exit_code == 1
+    assert said in " ".join(result.output.split())
+    assert "Traceback" not in result.output
