@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.cli import INCOMPLETE
-from megamedical.console import errors_explained, say, terminal
+from megamedical.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
+    from benchmark.leaderboard import Leaderboard
     from benchmark.run import RunReport
 
 app = typer.Typer(
@@ -100,3 +101,64 @@ def _summarise(report: RunReport, console: Console) -> None:
     for task, reason in dict.fromkeys(report.failures):
         say(console, f"{task}: {reason}", "[red]✗[/] ")
     say(console, f"{report.rows} rows in {report.folder}")
+
+
+@app.command()
+def leaderboard(
+    results: Annotated[Path, typer.Argument(help="Folder of the results, as `run` left it.")],
+    store: Annotated[
+        str | None,
+        typer.Option(help="The store they were made on, for pictures.", metavar="PATH"),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Its name, or its YAML file. (default: what the rows say)")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts and cases.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write all figures as CSV.")] = None,
+    md: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")] = False,
+) -> None:
+    """Rank methods by their rows: means, 95 % intervals, ranks, and what their weights have seen.
+
+    Rows of different protocols or data are refused. A method that misses cases has no rank.
+    """
+    with errors_explained():
+        from benchmark.board import tables, wording
+        from benchmark.leaderboard import leaderboard as rank
+        from benchmark.results import read_results
+        from benchmark.suite import load_suite
+
+        rows, provenance = read_results(results)
+        board = rank(rows, provenance, load_suite(suite) if suite else None)
+        console = terminal()
+        if as_json:
+            typer.echo(tables.as_json(board))
+        else:
+            for ranking in board.rankings:
+                console.print(tables.as_terminal(board, ranking))
+            for note in wording.notes(board):
+                say(console, note)
+        if html:
+            _write(html, _page(board, rows, store), as_json)
+        if csv:
+            _write(csv, tables.as_csv(board), as_json)
+        if md:
+            _write(md, tables.as_markdown(board), as_json)
+
+
+def _page(board: Leaderboard, rows: pd.DataFrame, store: str | None) -> str:
+    from benchmark.board.page import as_page
+    from benchmark.board.pictures import draw_pictures
+    from megamedical.store import open_store
+
+    return as_page(board, draw_pictures(board, rows, open_store(store)) if store else None)
+
+
+def _write(path: Path, text: str, is_silent: bool) -> None:
+    from megamedical.disk import in_words
+    from megamedical.location import whole_file
+
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    if not is_silent:
+        say(terminal(), f"{path} ({in_words(path.stat().st_size)})")
