@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from megamedical.errors import ManifestError, SelectionError
-from megamedical.manifest import DatasetManifest, FileGroup, Group, Role, read_manifest
+from megamedical.manifest import DatasetManifest, DrawnGroup, FileGroup, Role, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +18,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """A dataset, and those of its groups that were asked for."""
+    """A dataset, and those of its groups that were asked for: all of them where `names` is empty.
+
+    `tasks` and `subjects` replace the numbers of a generated dataset's manifest.
+    """
 
     dataset: DatasetManifest
-    groups: Mapping[str, Group]
+    names: frozenset[str] = frozenset()
+    tasks: int | None = None
+    subjects: int | None = None
+
+    @cached_property
+    def groups(self) -> Mapping[str, FileGroup | DrawnGroup]:
+        """The groups by name; those of a generated dataset take time, their labels are drawn."""
+        dataset = self.dataset
+        if dataset.generator:
+            from megamedical import synthetic
+
+            return synthetic.groups(dataset.generator, self.tasks, self.subjects)
+        return {
+            name: group
+            for name, group in dataset.groups.items()
+            if not self.names or name in self.names
+        }
 
 
 class Catalog(Mapping[str, DatasetManifest]):
@@ -98,7 +117,7 @@ class Catalog(Mapping[str, DatasetManifest]):
         if not chosen:
             raise SelectionError("No dataset was chosen.", "Name one, or give --role or --all.")
         return [
-            Selection(self[dataset], _groups(self[dataset], groups, tasks, subjects))
+            Selection(self[dataset], frozenset(groups), tasks, subjects)
             for dataset, groups in sorted(chosen.items())
         ]
 
@@ -154,14 +173,3 @@ def subjects(dataset: DatasetManifest) -> int:
 
 def _read_folder(folder: Path) -> dict[str, DatasetManifest]:
     return {path.stem: read_manifest(path) for path in sorted(folder.glob("*.yaml"))}
-
-
-def _groups(
-    dataset: DatasetManifest, names: set[str], tasks: int | None, subjects: int | None
-) -> Mapping[str, Group]:
-    if dataset.generator:
-        from megamedical import synthetic
-
-        return synthetic.groups(dataset.generator, tasks, subjects)
-    groups: Mapping[str, FileGroup] = dataset.groups
-    return {name: group for name, group in groups.items() if not names or name in names}

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+INCOMPLETE = 3  # exit code: something that was asked for is missing
 INTERRUPTED = 130  # exit code
 _WIDE = 120  # columns, where the output is no terminal
 

@@ -60,6 +60,13 @@ def obtain(
     return Obtained(wanted.kept, memory.digest(wanted.kept, "sha256"))
 
 
+def places(
+    dataset: DatasetManifest, archive: Archive, raw: Path, mirror: Path | None
+) -> tuple[Path, ...]:
+    """Where an archive is looked for, in that order."""
+    return _Wanted(dataset, archive, raw, mirror).places
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """An archive, where it may be, what it should be, and how a user comes by it."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.cli import INCOMPLETE
-from megamedical.console import errors_explained, say, terminal
+from megamedical.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console

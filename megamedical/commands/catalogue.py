@@ -1,0 +1,196 @@
+"""Commands about datasets, before and beside any store: list, plan, licences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from megamedical.commands.root import (
+    JsonOption,
+    ManifestsOption,
+    RoleOption,
+    StoreOption,
+    app,
+    as_plain,
+    new_table,
+)
+from megamedical.console import errors_explained, say, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from megamedical.licences import Terms
+    from megamedical.plan import Plan
+
+
+@app.command("list")
+def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False) -> None:
+    """List the catalogue: what there is, how large, and on what terms."""
+    with errors_explained():
+        from megamedical.catalogue import catalog
+        from megamedical.disk import in_words
+
+        table = catalog(manifests).table.reset_index()
+        if as_json:
+            typer.echo(table.to_json(orient="records", indent=2))
+            return
+        shown = new_table("dataset", "modality", ">subjects", ">size", "role", "access", "licence")
+        for row in table.itertuples():
+            size = "drawn" if row.access == "generated" else "unknown"
+            known = row.bytes is not None and row.bytes == row.bytes
+            shown.add_row(
+                row.dataset,
+                row.modality,
+                f"{row.subjects:,}",
+                in_words(int(row.bytes)) if known else size,
+                row.role,
+                row.access,
+                row.licence,
+            )
+        terminal().print(shown)
+
+
+@app.command()
+def plan(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
+    ] = None,
+    store: StoreOption = "store",
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for archives and what comes of them. (default: beside the store)"
+        ),
+    ] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
+    ] = None,
+    role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
+    resolution: Annotated[
+        int, typer.Option(min=16, max=1024, help="Height and width of the slices, in pixels.")
+    ] = 128,
+    manifests: ManifestsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a build would need, before a byte moves: archives, terms, room, steps by hand."""
+    with errors_explained():
+        from megamedical.catalogue import catalog
+        from megamedical.location import Location
+        from megamedical.pipeline import raw_folder
+        from megamedical.plan import plan as make_plan
+
+        location = Location(store)
+        folder = raw_folder(location, raw)
+        found = make_plan(
+            catalog(manifests).select(
+                datasets or (), role=role.value if role else None, everything=everything
+            ),
+            raw=folder,
+            mirror=mirror,
+            store=location.folder or folder,
+            resolution=resolution,
+        )
+        if as_json:
+            typer.echo(json.dumps(as_plain(found), indent=2, default=str))
+        else:
+            _show_plan(found, terminal())
+
+
+@app.command()
+def licences(
+    store: StoreOption = "store",
+    bibtex: Annotated[
+        Path | None, typer.Option(help="Write what to cite, as BibTeX, to this file.")
+    ] = None,
+    manifests: ManifestsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what one may do with a store, given what is in it, and whom to cite."""
+    with errors_explained():
+        from megamedical.catalogue import catalog
+        from megamedical.licences import bibliography, terms
+        from megamedical.location import whole_file
+        from megamedical.store import open_store
+
+        found = terms(open_store(store), catalog(manifests))
+        if bibtex:
+            with whole_file(bibtex) as path:
+                path.write_text(bibliography(found.datasets), encoding="utf-8")
+        if as_json:
+            uses = {use: found.verdict(use) for use in ("commercial", "redistribution")}
+            licences = {each.id: each.licence.model_dump() for each in found.datasets}
+            said = {"datasets": licences, "unknown": found.unknown, "whole store": uses}
+            typer.echo(json.dumps(said, indent=2))
+            return
+        _show_terms(found, terminal())
+        if bibtex:
+            typer.echo(f"{bibtex}: {len(found.datasets)} entries")
+
+
+def _show_plan(found: Plan, console: Console) -> None:
+    from megamedical.disk import in_words
+
+    shown = new_table("dataset", "state", ">download", ">unpacked", ">store", "access")
+    shown.add_column("commercial")
+    shown.add_column("pass on")
+    shown.add_column("licence", no_wrap=True, overflow="ellipsis")
+    for each in found.datasets:
+        shown.add_row(
+            each.dataset,
+            each.state,
+            f"{'≥ ' if each.unknown and each.download else ''}{in_words(each.download)}"
+            if each.download
+            else ("unknown" if each.unknown else "–"),
+            in_words(each.unpacked) if each.unpacked else "–",
+            in_words(each.store),
+            each.access,
+            _yes_or_no(each.commercial),
+            _yes_or_no(each.redistribution),
+            each.licence,
+        )
+    console.print(shown)
+    for each in found.datasets:
+        if each.by_hand:
+            say(console, f"{each.dataset}: {', '.join(each.by_hand)}", "[yellow]by hand[/] ")
+            say(console, f"  {each.how_to_get} Put what you get into {each.put_into}/")
+    unknown = sum(len(each.unknown) for each in found.datasets)
+    more = f", and {unknown} archives of unknown size" if unknown else ""
+    say(
+        console,
+        f"Needed: {in_words(found.need_raw)} for archives and what is in them{more}; "
+        f"{in_words(found.need_store)} for the store, about.",
+    )
+    say(
+        console,
+        f"Free: {in_words(found.free_raw)} for archives, {in_words(found.free_store)} for the "
+        "store.",
+    )
+    if not found.fits:
+        say(console, "That is not enough room.", "[red]✗[/] ")
+
+
+def _show_terms(found: Terms, console: Console) -> None:
+    shown = new_table("dataset", "licence", "commercial", "redistribution", "home")
+    for each in found.datasets:
+        licence = each.licence
+        words = _yes_or_no(licence.commercial), _yes_or_no(licence.redistribution)
+        shown.add_row(each.id, licence.name, *words, each.home or "")
+    console.print(shown)
+    for name in found.unknown:
+        say(console, f"{name} is not in the catalogue: its terms are not known.", "[yellow]![/] ")
+    for use, words in (
+        ("commercial", "Commercial use of the whole store"),
+        ("redistribution", "Passing the whole store on"),
+    ):
+        allowed, because = found.verdict(use)
+        reason = f": {', '.join(because)}" if because else ""
+        verdict = {True: "allowed", False: "not allowed by", None: "not stated by"}[allowed]
+        say(console, f"{words}: {verdict}{reason.replace(':', '', 1)}.")
+
+
+def _yes_or_no(said: bool | None) -> str:
+    return "not stated" if said is None else "yes" if said else "no"

@@ -1,0 +1,246 @@
+"""Commands that make a store or look into one: build, verify, info, preview."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from megamedical.commands.root import (
+    JsonOption,
+    ManifestsOption,
+    RoleOption,
+    StoreOption,
+    app,
+    as_plain,
+    new_table,
+)
+from megamedical.console import INCOMPLETE, errors_explained, say, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from megamedical.pipeline import BuildReport
+    from megamedical.store import Store
+
+_SHOWN = 20  # failures, before the summary points to the table
+_MANY = 12  # groups of a dataset, before the summary adds them up
+
+
+@app.command()
+def build(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
+    ] = None,
+    store: StoreOption = "store",
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for archives and what comes of them. (default: beside the store)"
+        ),
+    ] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
+    ] = None,
+    role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
+    resolution: Annotated[
+        int, typer.Option(min=16, max=1024, help="Height and width of the slices, in pixels.")
+    ] = 128,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes; 0 for this one alone. (default: one per core)"),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to work with, tcp://HOST:PORT.")
+    ] = None,
+    tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
+    subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
+    no_checksum: Annotated[
+        bool, typer.Option("--no-checksum", help="Take archives as they are, unchecked.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    manifests: ManifestsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build datasets into a store: fetch, check, unpack, process, pack.
+
+    What is in the store already is kept, and finished subjects are not processed again, so an
+    interrupted build goes on where it was. Exit code 3 says that something could not be had or
+    processed; the rest is built all the same.
+    """
+    with errors_explained():
+        from megamedical.catalogue import catalog
+        from megamedical.pipeline import build as run
+        from megamedical.progress import Silence, listener
+
+        console = terminal()
+        if no_checksum and not as_json:
+            console.print(
+                "[yellow]Checksums are not checked: the archives are taken as they are.[/]"
+            )
+        report = run(
+            *(datasets or ()),
+            store=store,
+            raw=raw,
+            mirror=mirror,
+            role=role.value if role else None,
+            everything=everything,
+            resolution=resolution,
+            workers_count=workers,
+            scheduler=scheduler,
+            tasks=tasks,
+            subjects=subjects,
+            seed=seed,
+            checksum=not no_checksum,
+            offline=offline,
+            manifests=catalog(manifests),
+            listener=Silence() if as_json else listener(console),
+        )
+        if as_json:
+            typer.echo(json.dumps(as_plain(report), indent=2))
+        else:
+            _summarise(report, console)
+        if not report.is_complete:
+            raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
+    """Check a whole store against itself: tables, slices, areas, splits."""
+    with errors_explained():
+        from megamedical.progress import Silence, listener
+        from megamedical.verify import verify as run
+
+        console = terminal()
+        verdict = run(store, Silence() if as_json else listener(console))
+        if as_json:
+            typer.echo(json.dumps(as_plain(verdict), indent=2))
+        else:
+            for problem in verdict.problems:
+                say(console, problem, "[red]✗[/] ")
+            said = (
+                f"{verdict.groups:,} groups, {verdict.images:,} images, {verdict.masks:,} masks, "
+                f"{verdict.examples:,} examples"
+            )
+            wrong = f"[red]{len(verdict.problems)} problems[/]"
+            console.print(f"{said}: {wrong if verdict.problems else '[green]all as it says[/]'}")
+        if verdict.problems:
+            raise typer.Exit(1)
+
+
+@app.command()
+def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
+    """Say what a store holds."""
+    with errors_explained():
+        from megamedical.store import open_store
+
+        opened = open_store(store)
+        rows = _contents(opened)
+        if as_json:
+            typer.echo(
+                json.dumps({"store": store, **as_plain(opened.attributes), "contents": rows})
+            )
+            return
+        console = terminal()
+        shown = new_table(
+            "group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples"
+        )
+        for row in _condensed(rows):
+            shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
+        console.print(shown)
+        say(
+            console,
+            f"{store}: {opened.resolution} x {opened.resolution} pixels, "
+            f"{len(opened.tasks):,} tasks, {len(opened.failures):,} failures, "
+            f"fingerprint {opened.attributes.fingerprint[:12]}",
+        )
+
+
+@app.command()
+def preview(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Task ids, or how they begin: DATASET/GROUP.")
+    ] = None,
+    store: StoreOption = "store",
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("preview.png"),
+    per_task: Annotated[int, typer.Option(min=1, max=32, help="Slices of each task.")] = 6,
+    most: Annotated[int, typer.Option(min=1, max=500, help="Tasks, spread over the store.")] = 24,
+) -> None:
+    """Draw a contact sheet: slices of each task with the mask's outline."""
+    with errors_explained():
+        from megamedical.preview import preview as draw
+        from megamedical.preview import save_preview
+        from megamedical.store import open_store
+
+        sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
+        save_preview(sheet, out)
+        typer.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+
+
+def _summarise(report: BuildReport, console: Console) -> None:
+    shown = new_table("group", ">subjects", ">failed", ">tasks", ">images", ">masks", "")
+    for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
+        shown.add_row(
+            row["group"],
+            f"{row['subjects']:,}",
+            f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
+            *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
+            "was there" if row["was_there"] else "",
+        )
+    if report.groups:
+        console.print(shown)
+    for failure in report.failures[:_SHOWN]:
+        subject = f"{failure.dataset}/{failure.group} {failure.subject}"
+        line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"
+        say(console, line, "[red]✗[/] ")
+    if len(report.failures) > _SHOWN:
+        say(console, f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
+    for missing in report.missing:
+        say(console, missing.what, "[yellow]![/] ")
+        say(console, f"  {missing.remedy}")
+        say(console, f"  Left out: {', '.join(missing.groups)}")
+    say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
+
+
+def _contents(store: Store) -> list[dict[str, Any]]:
+    rows = []
+    subjects = store.subjects.groupby(["dataset", "group"])
+    homes = store.examples["task"].str.split("/").str[:2].str.join("/")
+    for (dataset, group), tasks in store.tasks.groupby(["dataset", "group"]):
+        members = subjects.get_group((dataset, group))
+        rows.append(
+            {
+                "group": f"{dataset}/{group}",
+                "modality": tasks["modality"].iloc[0],
+                "role": tasks["role"].iloc[0],
+                "subjects": len(members),
+                "patients": int(members["patient"].nunique()),
+                "tasks": len(tasks),
+                "examples": int((homes == f"{dataset}/{group}").sum()),
+            }
+        )
+    return rows
+
+
+def _condensed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row instead of many, with the sums, for a dataset of very many groups."""
+    datasets: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        datasets.setdefault(row["group"].partition("/")[0], []).append(row)
+    condensed = []
+    for dataset, groups in datasets.items():
+        if len(groups) <= _MANY:
+            condensed += groups
+            continue
+        sums = dict(groups[0])
+        for key, value in groups[0].items():
+            if isinstance(value, bool):
+                sums[key] = all(row[key] for row in groups)
+            elif isinstance(value, int):
+                sums[key] = sum(row[key] for row in groups)
+        condensed.append({**sums, "group": f"{dataset}/… ({len(groups):,} groups)"})
+    return condensed
