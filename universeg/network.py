@@ -53,6 +53,8 @@ class UniverSeg(nn.Module):
             the first block on a CPU, 1 GiB elsewhere.
     """
 
+    follows = "Butoi et al., ICCV 2023, DOI 10.1109/ICCV51070.2023.01960"
+
     def __init__(
         self,
         encoder_blocks: Sequence[int] = Architecture.encoder_blocks,

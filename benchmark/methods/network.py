@@ -15,24 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _AT_ONCE = 16  # queries in one batch
-_PAPERS = {
-    "universeg": (
-        "Butoi et al., ICCV 2023, DOI 10.1109/ICCV51070.2023.01960",
-        "",
-    ),
-    "panet": (
-        "Wang et al., ICCV 2019, DOI 10.1109/ICCV.2019.00929",
-        "For S grey images of 128 x 128, meta-trained on the same store as UniverSeg.",
-    ),
-    "alpnet": (
-        "Ouyang et al., ECCV 2020, DOI 10.1007/978-3-030-58526-6_45",
-        "For S grey images of 128 x 128, meta-trained with labels on the same store as UniverSeg.",
-    ),
-    "senet": (
-        "Guha Roy et al., Medical Image Analysis 2020, DOI 10.1016/j.media.2019.101587",
-        "For S grey images of 128 x 128, meta-trained on the same store as UniverSeg.",
-    ),
-}
 
 
 class Network(Method):
@@ -112,15 +94,14 @@ def _load(name: str, weights: str) -> Network:
         )
     model = load_model(path)
     card = read_card(path) if path.suffix == ".safetensors" else None
-    follows, departs = _PAPERS[name]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Network(
         model,
         About(
             name,
-            follows=follows,
-            departs=departs,
+            follows=getattr(model, "follows", ""),
+            departs=getattr(model, "departs", ""),
             weights=digest,
             trained_on=card.groups if card else {},
         ),
