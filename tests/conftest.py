@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from typer.testing import CliRunner
 
 from megamedical import BuildReport
 from megamedical.cli import app
+
+# Each process of pytest-xdist has a core; threads of PyTorch would fight over them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @dataclass(frozen=True)

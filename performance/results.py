@@ -1,0 +1,246 @@
+"""Every figure of docs/results.md, from the archives.
+
+    python performance/results.py --mirror DIR --work DIR
+
+Builds the stores, trains the networks, runs the benchmark, and writes the tables into the document
+between its `<!-- table: NAME -->` marks; the words around them are written by hand. Each stage
+leaves what the next one reads and goes on where it was, so the command may be given again after it
+was broken off: training takes hours without a GPU. What it needs:
+`pip install -e '.[universeg,benchmark]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+from benchmark.board import wording
+from benchmark.leaderboard import Leaderboard, leaderboard
+from benchmark.results import ENSEMBLE, read_results
+from benchmark.run import hardware
+from megamedical.catalogue import catalog, subjects
+from universeg.weights import read_card
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "results.md"
+TRAINED_ON = ["drive", "msd/hippocampus", "mouse-brain-atlas"]
+HELD_OUT = ["acdc", "stare", "wbc"]
+SYNTHETIC = ["--tasks", "300", "--subjects", "20"]
+SIZES = (1, 4, 16, 64)
+FREE = ["mean-mask", "nearest", "registration", "pixel-forest"]
+BASELINES = ["panet", "alpnet", "senet"]
+
+# Dice at S = 64 and its 95 % interval, as the paper has it (DOI 10.1109/ICCV51070.2023.01960).
+PUBLISHED = {
+    "universeg": {"acdc": (71.1, 3.0), "stare": (48.3, 2.0), "wbc": (90.5, 1.1)},
+    "senet": {"acdc": (40.1, 2.0), "stare": (35.6, 2.2), "wbc": (70.9, 1.3)},
+    "alpnet": {"acdc": (34.6, 2.4), "stare": (17.7, 1.9), "wbc": (76.3, 1.1)},
+    "panet": {"acdc": (27.3, 4.3), "stare": (20.8, 3.2), "wbc": (54.7, 1.6)},
+    "supervised": {"acdc": (82.5, 2.3), "stare": (65.5, 1.1), "wbc": (95.1, 0.7)},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mirror", type=Path, required=True, help="archives, as DATASET/FILE")
+    parser.add_argument("--work", type=Path, required=True, help="for stores, weights and rows")
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    given = parser.parse_args()
+    work = given.work.resolve()
+    build_stores(given.mirror.resolve(), work)
+    weights = {name: train(name, work) for name in ("universeg", *BASELINES)}
+    evaluate(weights, work)
+    document = given.document.read_text(encoding="utf-8")
+    for name, table in tables(weights, work):
+        document = replaced(document, name, table)
+    given.document.write_text(document, encoding="utf-8")
+
+
+def build_stores(mirror: Path, work: Path) -> None:
+    """The stores that are trained on, in two resolutions, and the one that is held out."""
+    for name, resolution, datasets in (
+        ("store64", 64, TRAINED_ON),
+        ("store128", 128, TRAINED_ON),
+        ("heldout", 128, HELD_OUT),
+    ):
+        where = ["--store", work / name, "--raw", work / "raw", "--resolution", resolution]
+        if name != "heldout":
+            call("megamedical", "build", "synthetic", *SYNTHETIC, *where)
+        # A mirror may hold a part of an archive: 3 says that not all could be had.
+        call("megamedical", "build", *datasets, *where, "--mirror", mirror, accepted=(0, 3))
+
+
+def train(model: str, work: Path) -> Path:
+    """Train a network on slices of 64 pixels, then of 128; its weights."""
+    small, large = work / "runs" / f"{model}-64", work / "runs" / f"{model}-128"
+    call("universeg", "train", "--preset", "mini", "--model", model,
+         "--store", work / "store64", "--out", small, "resolution=64")  # fmt: skip
+    call("universeg", "train", "--preset", "mini-128", "--model", model,
+         "--store", work / "store128", "--out", large,
+         f"begin_with={small / 'best.safetensors'}")  # fmt: skip
+    return large / "best.safetensors"
+
+
+def evaluate(weights: dict[str, Path], work: Path) -> None:
+    """The rows of all methods with 64 labelled slices, and of UniverSeg with fewer."""
+    asked = ["--store", work / "heldout", "--out", work / "results"]
+    accepted = (0, 3)  # 3: the suite has tasks that the store lacks
+    trained = [f"{name}:{path}" for name, path in weights.items()]
+    for method in [*FREE, *trained, "supervised"]:
+        call("megamedical-benchmark", "run", "--method", method, "--support-size", 64, *asked,
+             accepted=accepted)  # fmt: skip
+    for method in [f"universeg:{weights['universeg']}", "mean-mask", "nearest"]:
+        sizes = [part for size in SIZES for part in ("--support-size", size)]
+        call("megamedical-benchmark", "run", "--method", method, *sizes, *asked,
+             accepted=accepted)  # fmt: skip
+    call("megamedical-benchmark", "leaderboard", work / "results", "--store", work / "heldout",
+         "--html", work / "board.html", "--csv", DOCUMENT.with_suffix(".csv"))  # fmt: skip
+
+
+def tables(weights: dict[str, Path], work: Path) -> Iterator[tuple[str, str]]:
+    """The tables of the document, by name."""
+    rows, provenance = read_results(work / "results")
+    board = leaderboard(rows, provenance)
+    yield "training", as_table(*training(weights))
+    yield "methods", as_table(*methods(board))
+    yield "sizes", as_table(*sizes(board))
+    yield "published", as_table(*published(board))
+    yield "time", as_table(*times(rows, board))
+    said = [f"- {name}: {value}" for name, value in wording.origin(board)]
+    yield "origin", "\n".join(said)
+
+
+def training(weights: dict[str, Path]) -> tuple[list[str], list[list[str]]]:
+    """What each network saw, how long it took, and its Dice on unseen tasks of the dev split."""
+    found = []
+    for model, path in weights.items():
+        for run in (path.parents[1] / f"{model}-64", path.parent):
+            card = read_card(run / "best.safetensors")
+            log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+            speeds = [row["examples_per_second"] for row in log if "examples_per_second" in row]
+            waiting = [row["waiting"] for row in log if "waiting" in row]
+            settings = card.settings
+            episodes = settings["steps"] * settings["batch_size"]
+            hours = episodes / median(speeds) / 3600
+            found.append(
+                [
+                    model,
+                    f"{settings['resolution']}",
+                    f"{card.tasks:,}",
+                    f"{episodes:,}",
+                    f"{hours:.2f} h",
+                    f"{median(speeds):.1f}",
+                    f"{100 * median(waiting):.1f} %",
+                    f"{100 * card.scores['dev Dice']:.1f}",
+                    f"{100 * card.scores['dev Dice of the mean mask']:.1f}",
+                ]
+            )
+    columns = ["Network", "Pixels", "Tasks", "Episodes", "Time", "Episodes/s", "Waiting for data"]
+    return [*columns, "Dev Dice", "of the mean mask"], found
+
+
+def methods(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Every method with 64 labelled slices."""
+    ranking = next(ranking for ranking in board.rankings if ranking.support_size == 64)
+    return (
+        ["Rank", "Method", "Mean", *ranking.datasets, "Single draws", "Time / query", "Memory"],
+        [
+            [
+                wording.rank(one.rank),
+                one.method,
+                wording.with_interval(one.dice),
+                *(wording.with_interval(each) for each in one.datasets.values()),
+                wording.dice(one.draws),
+                wording.duration(one.seconds),
+                wording.memory(one.memory),
+            ]
+            for one in ranking.standings
+        ],
+    )
+
+
+def sizes(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Dice with ever more labelled slices."""
+    found = []
+    for ranking in reversed(board.rankings):
+        for one in ranking.standings:
+            if one.method in ("universeg", "mean-mask", "nearest"):
+                dice = map(wording.with_interval, [one.dice, *one.datasets.values()])
+                found.append([str(ranking.support_size), one.method, *dice])
+    return ["Labelled slices", "Method", "Mean", *board.rankings[0].datasets], found
+
+
+def published(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """What the paper reports, and what was measured here, on fewer patients of ACDC."""
+    ranking = next(ranking for ranking in board.rankings if ranking.support_size == 64)
+    measured = {one.method: one.datasets for one in ranking.standings}
+    found = [
+        [
+            method,
+            *(
+                cell
+                for name in ranking.datasets
+                for cell in (
+                    "{} ± {}".format(*paper[name]),
+                    wording.with_interval(measured[method][name]),
+                )
+            ),
+        ]
+        for method, paper in PUBLISHED.items()
+    ]
+    columns = [part for name in ranking.datasets for part in (f"{name}, paper", f"{name}, here")]
+    return ["Method", *columns], found
+
+
+def times(rows: pd.DataFrame, board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """What a run took, and what it would take for the test splits of all six datasets."""
+    whole = catalog()
+    per_dataset = rows[rows["draw"] == ENSEMBLE].groupby(["method", "support_size", "dataset"])
+    spent = per_dataset["seconds"].agg(["mean", "size"]).reset_index()
+    found = []
+    for (method, size), of_method in spent[spent["support_size"].isin([0, 64])].groupby(
+        ["method", "support_size"]
+    ):
+        seconds = (of_method["mean"] * of_method["size"]).sum()
+        queries = int(of_method["size"].sum())
+        in_all = sum(
+            subjects(whole[name]) / 5 for name in board.suite_datasets if name in whole
+        )
+        each = seconds / queries
+        found.append([method, str(size or "pool"), f"{queries:,}", f"{seconds / 60:.1f} min",
+                      f"{in_all * each / 60:.0f} min"])  # fmt: skip
+    return ["Method", "Labelled slices", "Queries", "Time", "All six datasets, about"], found
+
+
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def replaced(document: str, name: str, table: str) -> str:
+    """The document with a table in its place."""
+    marks = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if not marks.search(document):
+        raise SystemExit(f"The document has no place for the table {name}")
+    return marks.sub(lambda found: f"{found[1]}{table}\n{found[2]}", document)
+
+
+def call(command: str, *arguments: object, accepted: Sequence[int] = (0,)) -> None:
+    """Run a command of this project; stop where it fails."""
+    line = [str(Path(sys.executable).parent / command), *map(str, arguments)]
+    print("$", " ".join([command, *line[1:]]), flush=True)
+    status = subprocess.run(line, check=False).returncode
+    if status not in accepted:
+        raise SystemExit(f"{command} ended with {status}")
+
+
+if __name__ == "__main__":
+    main()
