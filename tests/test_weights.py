@@ -244,6 +244,15 @@ class TestRelease:
         assert url.startswith("https://github.com/JJGO/UniverSeg/releases/")
         assert (tmp_path / "cache" / url.rpartition("/")[2]).is_file()
 
+    def test_the_small_one_comes_with_the_package(self, asked):
+        network = UniverSeg.from_pretrained("megamedical-mini")
+        assert sum(each.numel() for each in network.parameters()) < 1_000_000
+        assert asked == []
+        card = weights.read_card(release.obtain("megamedical-mini"))
+        assert card is not None
+        held_out = {"acdc", "pandental", "scd", "spineweb", "stare", "wbc"}
+        assert not held_out & {group.partition("/")[0] for group in card.groups}
+
     @pytest.mark.usefixtures("asked")
     def test_is_held_to_the_layout(self, tmp_path, network):
         torch.save({**network.state_dict(), "more": torch.ones(1)}, tmp_path / "released")

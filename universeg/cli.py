@@ -47,7 +47,7 @@ def predict(
     query: Annotated[Path, typer.Option(help="Folder or file to segment.", metavar="PATH")],
     out: Annotated[Path, typer.Option(help="Folder for what is found.", metavar="FOLDER")],
     weights: Annotated[
-        str, typer.Option(help="`v1`, as released, or a file.", metavar="PATH")
+        str, typer.Option(help="`v1`, `megamedical-mini`, or a file.", metavar="PATH")
     ] = "v1",
     window: Annotated[
         tuple[float, float] | None,

@@ -88,7 +88,8 @@ class UniverSeg(nn.Module):
 
         Args:
             weights: `v1`, what the authors of the paper released: downloaded once, under their
-                licence, OpenRAIL++-M, for research only. Or the path of a `.safetensors` file that
+                licence, OpenRAIL++-M, for research only. Or `megamedical-mini`, small ones that
+                come with this package, under GPL-3.0. Or the path of a `.safetensors` file that
                 `universeg.weights.save` wrote, or of a PyTorch checkpoint with a state dict.
 
         Raises:

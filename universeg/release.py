@@ -1,4 +1,4 @@
-"""The weights that the authors of the paper released."""
+"""Released weights: those of the authors of the paper, and those that come with this package."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ CACHE = "UNIVERSEG_CACHE"
 
 @dataclass(frozen=True)
 class Release:
-    """Released weights: where they are, and what their owners ask of those who use them."""
+    """Released weights: where they are, and what their owners ask of those who use them.
 
-    url: str
+    `place` is an address, or the name of a file of this package.
+    """
+
+    place: str
     terms: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the file is a part of this package."""
+        return "/" not in self.place
 
 
 RELEASES = {
@@ -25,14 +33,20 @@ RELEASES = {
         "https://github.com/JJGO/UniverSeg/releases/download/weights/universeg_v1_nf64_ss64_STA.pt",
         "UniverSeg v1 is licensed by its authors under OpenRAIL++-M, for research purposes only: "
         "https://github.com/JJGO/UniverSeg/blob/main/LICENSE-model",
-    )
+    ),
+    "megamedical-mini": Release(
+        "megamedical-mini.safetensors",
+        "megamedical-mini is licensed under GPL-3.0: it learnt from the mouse brain atlas "
+        "(GPL-3.0), the hippocampus of MSD (CC-BY-SA-4.0), DRIVE, whose owners state no licence, "
+        "and synthetic tasks. It is small, and made to try things out: see docs/results.md.",
+    ),
 }
 
 
 def obtain(name: str) -> Path:
     """The file of released weights, downloaded if it is not here yet; then its licence is shown.
 
-    Their authors publish no checksum. GitHub is asked over HTTPS, and whoever loads the file
+    The authors of v1 publish no checksum. GitHub is asked over HTTPS, and whoever loads the file
     must hold it to the layout of the network.
 
     Raises:
@@ -40,10 +54,12 @@ def obtain(name: str) -> Path:
         ArchiveError: the disk is full.
     """
     release = RELEASES[name]
-    path = cache() / Path(release.url).name
+    if release.is_here:
+        return Path(__file__).parent / "released" / release.place
+    path = cache() / Path(release.place).name
     if not path.exists():
         print(release.terms, file=sys.stderr)
-        download([release.url], path, expected=None, size=None)
+        download([release.place], path, expected=None, size=None)
     return path
 
 

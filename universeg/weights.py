@@ -133,7 +133,7 @@ def _expect_file(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(
             f"There are no weights at {path}",
-            "Give the path of a .safetensors or .pt file, or v1 for the released weights.",
+            "Give the path of a .safetensors or .pt file, or a release: v1, megamedical-mini.",
         )
 
 
