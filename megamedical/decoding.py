@@ -1,12 +1,12 @@
 """From annotation files to labels: the registry that `mask.decode` of a manifest names.
 
-A decoder takes the group and a function that reads one file of label values, and gives a
-`Segmentation` on the grid of the file.
+A decoder takes the group and a function that reads the label values of one of the mask's patterns,
+or of a part of its file that has a name or a number, and gives a `Segmentation` on their grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from megamedical.errors import SubjectError
 from megamedical.manifest import FileGroup
 from megamedical.scan import LabelMap, Layers, Segmentation
 
-Read = Callable[[str], NDArray[Any]]
+Read = Callable[..., NDArray[Any]]
 Decoder = Callable[[FileGroup, Read], Segmentation]
 
 
@@ -33,14 +33,45 @@ def threshold(group: FileGroup, read: Read) -> Segmentation:
 
 def files(group: FileGroup, read: Read) -> Segmentation:
     """One file per label; all that is not zero in it is the label. Labels may overlap."""
-    layers = {label: read(group.mask.files[label]) != 0 for label in group.label_values}
-    shapes = {layer.shape for layer in layers.values()}
+    return _layers((label, read(group.mask.files[label])) for label in group.label_values)
+
+
+def channels(group: FileGroup, read: Read) -> Segmentation:
+    """One file with a channel per label, which the label's value counts from 1; as `files`."""
+    (pattern,) = group.mask.patterns
+    return _layers(
+        (label, read(pattern, value - 1)) for label, (value, *_) in group.label_values.items()
+    )
+
+
+def entries(group: FileGroup, read: Read) -> Segmentation:
+    """One file that holds a mask per label, under the label's name; as `files`."""
+    (pattern,) = group.mask.patterns
+    return _layers((label, read(pattern, label)) for label in group.label_values)
+
+
+def _layers(masks: Iterator[tuple[str, NDArray[Any]]]) -> Layers:
+    """Labels by what is not zero; one mask at a time is in memory as a whole."""
+    shapes = set()
+
+    def layers() -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        for label, values in masks:
+            shapes.add(values.shape)
+            yield label, values != 0
+
+    found = Layers(layers())
     if len(shapes) > 1:
         raise SubjectError("decode", "", f"its masks differ in shape: {sorted(shapes)}")
-    return Layers(layers)
+    return found
 
 
-DECODERS: Mapping[str, Decoder] = {"values": values, "threshold": threshold, "files": files}
+DECODERS: Mapping[str, Decoder] = {
+    "values": values,
+    "threshold": threshold,
+    "files": files,
+    "channels": channels,
+    "entries": entries,
+}
 
 
 def decode(group: FileGroup, read: Read, shape: tuple[int, ...]) -> Segmentation:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -27,10 +29,14 @@ from pydantic_core import ErrorDetails
 from megamedical.errors import ManifestError
 from megamedical.patterns import Pattern
 
+Proof = Literal["real data", "miniature", "evidence"]
 Role = Literal["train", "dev", "heldout", "extra"]
-Access = Literal["open", "kaggle", "synapse", "registration", "agreement", "dead", "generated"]
+Access = Literal[
+    "open", "manual", "kaggle", "synapse", "registration", "agreement", "dead", "generated"
+]
 Plane = Literal["axial", "coronal", "sagittal"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z_]+$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\][^/\\]*$")]
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
@@ -51,6 +57,18 @@ MODALITIES = {
 
 class _Facts(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out later keys that say nothing, so that what is built keeps its fingerprint."""
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in serialize(self).items()
+            if key not in self._later or getattr(self, key) != fields[key].default
+        }
 
 
 class Licence(_Facts):
@@ -92,13 +110,23 @@ class Mask(_Facts):
 
     `decode` names an entry of `megamedical.decoding.DECODERS`; `files` holds a pattern, or one
     pattern per label name, in the fields of the image's pattern; `above` is the parameter of
-    `threshold`.
+    `threshold`. `union` is a field that only the mask has: all files that differ in it make one
+    mask together. `may_lack` are labels whose file is missing where they do not occur. `array` is
+    the name under which a file holds the mask (see `megamedical.parts`), in the fields of the image
+    where it has many; `channel` the one of its channels that is meant, counted from 0, or `any` for
+    the brightest of its colours.
     """
 
-    decode: Literal["values", "threshold", "files"]
+    decode: Literal["values", "threshold", "files", "channels", "entries"]
     file: str | None = None
     files: dict[str, str] = {}
     above: float = 0.0
+    union: FieldName | None = None
+    may_lack: tuple[str, ...] = ()
+    array: str = ""
+    channel: Annotated[int, Field(ge=0)] | Literal["any"] | None = None
+
+    _later = frozenset({"union", "may_lack", "array", "channel"})
 
     @model_validator(mode="after")
     def _has_what_it_reads(self) -> Self:
@@ -106,6 +134,9 @@ class Mask(_Facts):
             raise ValueError("`decode: files` takes `files: {label name: pattern}`, not `file:`")
         if self.decode != "files" and (self.files or not self.file):
             raise ValueError(f"`decode: {self.decode}` takes `file: pattern`, not `files:`")
+        unknown = sorted(set(self.may_lack) - set(self.files))
+        if unknown:
+            raise ValueError(f"`may_lack: [{unknown[0]}]` is none of the labels in `files:`")
         return self
 
     @property
@@ -143,6 +174,16 @@ class Lookup(_Facts):
     file: str
     keys: tuple[str, ...]
     equals: str
+
+
+class Told(_Facts):
+    """Fields that an array in the image's file tells of each of its frames.
+
+    `pattern` says what in the array's n-th text is which field of the n-th frame.
+    """
+
+    array: str
+    pattern: str
 
 
 class Exclusion(_Facts):
@@ -222,6 +263,12 @@ class FileGroup(Group):
     `subject` and `patient` are written in those fields, and no patient falls into two splits.
     `subjects` is how many there are in the whole distribution. `grey` is the luma of a colour
     picture: kept as a `float`, or `rounded` to eight bits first.
+
+    `slices` is a field that counts the files of one volume, one slice each, from the lowest up;
+    `frames` a field that counts the pictures of one file, each of which is a subject, and `told`
+    what else their file tells of them. `array` is
+    the name under which a file holds the image (see `megamedical.parts`), `channel` the one of its
+    channels that is meant, counted from 0. Groups of one `cohort` have the same patients.
     """
 
     archives: tuple[str, ...] | None = None
@@ -232,18 +279,46 @@ class FileGroup(Group):
     patient: str
     fields: dict[str, Lookup] = {}
     grey: Literal["float", "rounded"] = "float"
+    slices: FieldName | None = None
+    frames: FieldName | None = None
+    told: Told | None = None
+    array: str = ""
+    channel: Annotated[int, Field(ge=0)] | None = None
+    cohort: Slug | None = None
     exclude: tuple[Exclusion, ...] = ()
     evidence: tuple[str, ...] = ()
     notes: str = ""
+
+    _later = frozenset({"slices", "frames", "told", "array", "channel", "cohort"})
 
     @model_validator(mode="after")
     def _uses_known_fields(self) -> Self:
         Pattern(self.image).check()
         known = set(Pattern(self.image).fields)
+        if self.slices and self.slices not in known:
+            raise ValueError(f"`slices: {self.slices}` must be a field of `image:`")
+        if self.frames:
+            known.add(self.frames)
+        if self.told:
+            Pattern(self.told.pattern).check()
+            known |= {*Pattern(self.told.pattern).fields}
         for name, lookup in self.fields.items():
-            _expect_fields(known, lookup.file, lookup.equals)
+            _expect_fields(known - {self.slices}, lookup.file, lookup.equals)
             known.add(name)
-        _expect_fields(known, self.subject, self.patient, *self.mask.patterns)
+        _expect_fields(known - {self.slices}, self.subject, self.patient)
+        if self.mask.union:
+            known.add(self.mask.union)
+        _expect_fields(known, *self.mask.patterns, self.mask.array)
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_dimension_of_its_files(self) -> Self:
+        if self.slices and self.dimension != 3:
+            raise ValueError("`slices:` belongs to `dimension: 3`: the files make a volume")
+        if self.told and not self.frames:
+            raise ValueError("`told:` belongs to `frames:`: it tells of each of them")
+        if self.frames and self.dimension != 2:
+            raise ValueError("`frames:` belongs to `dimension: 2`: each is a picture")
         return self
 
     @model_validator(mode="after")
@@ -278,7 +353,10 @@ class DatasetManifest(_Facts):
     """One dataset: what it is, where it comes from, what one may do with it, how it is read.
 
     `shares_patients` says that the same `patient` in two groups is the same person, who is then in
-    the same split in both. `how_to_get` is what a user must do where access is not open.
+    the same split in both; where that holds of some groups only, they are of one `cohort`. `proven`
+    is what was built from the manifest: the real archives, miniatures in their layout, or nothing,
+    so that it rests on the evidence of its groups alone. `how_to_get` is what a user must do
+    where access is not open.
     """
 
     id: Slug
@@ -292,6 +370,7 @@ class DatasetManifest(_Facts):
     archives: tuple[Archive, ...] = ()
     generator: Generator | None = None
     shares_patients: bool = False
+    proven: Proof = "evidence"
     groups: dict[Slug, FileGroup] = {}
     notes: str = ""
 
@@ -318,6 +397,17 @@ class DatasetManifest(_Facts):
         """The archives that a group is read from, in the order of the manifest."""
         needed = self.groups[group].archives
         return tuple(a for a in self.archives if needed is None or a.name in needed)
+
+    def together_with(self, group: str) -> tuple[str, ...]:
+        """The groups whose patients may be those of a group, itself among them."""
+        if self.shares_patients:
+            return tuple(self.groups)
+        cohort = self.groups[group].cohort
+        return tuple(
+            name
+            for name, other in self.groups.items()
+            if name == group or (cohort and other.cohort == cohort)
+        )
 
 
 def slug(name: str) -> str:
@@ -351,12 +441,16 @@ def read_manifest(path: Path) -> DatasetManifest:
     return manifest
 
 
-class _Loader(yaml.SafeLoader):
+_MERGE = "tag:yaml.org,2002:merge"  # `<<: *other`, whose keys may come again
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Safe YAML in which no key comes twice: the first would be lost without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, (place, _) in zip(keys, node.value, strict=True):
+        own = [key for key, _ in node.value if key.tag != _MERGE]
+        keys = [self.construct_object(key, deep=True) for key in own]
+        for key, place in zip(keys, own, strict=True):
             if keys.count(key) > 1:
                 raise yaml.MarkedYAMLError(
                     problem=f"`{key}:` comes twice here", problem_mark=place.start_mark

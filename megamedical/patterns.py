@@ -20,15 +20,27 @@ class Pattern:
     {'patient': 'p1', 'frame': '01'}
     >>> Pattern("{patient}-{frame}").fill({"patient": "p1", "frame": "01"})
     'p1-01'
+
+    A field that does not say what it matches may have it from another pattern:
+
+    >>> Pattern("{case}_{part}", Pattern("{case:a_[0-9]}/{part}")).match("a_1_2")
+    {'case': 'a_1', 'part': '2'}
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, like: Pattern | None = None) -> None:
         self.text = text
+        self._like = like
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields, each once, in order."""
         return tuple(dict.fromkeys(token["field"] for token in _TOKEN.finditer(self.text)))
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What the fields match that say so, as regular expressions."""
+        tokens = _TOKEN.finditer(self.text)
+        return {token["field"]: token["what"] for token in tokens if token["what"]}
 
     def match(self, path: str) -> dict[str, str] | None:
         """The fields of a path that fits the whole pattern, or None."""
@@ -57,6 +69,7 @@ class Pattern:
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
+        elsewhere = self._like.meanings if self._like else {}
         parts: list[str] = []
         seen: set[str] = set()
         position = 0
@@ -68,6 +81,6 @@ class Pattern:
                 parts.append(f"(?P={field})")
             else:
                 seen.add(field)
-                parts.append(f"(?P<{field}>{token['what'] or '[^/]+?'})")
+                parts.append(f"(?P<{field}>{token['what'] or elsewhere.get(field, '[^/]+?')})")
         parts.append(re.escape(self.text[position:]))
         return re.compile("".join(parts))

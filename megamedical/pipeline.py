@@ -129,7 +129,7 @@ def build(
         work = _Build(
             location=location,
             attributes=attributes,
-            raw=_raw_folder(location, raw),
+            raw=raw_folder(location, raw),
             mirror=None if mirror is None else Path(mirror).resolve(),
             resolution=resolution,
             seed=seed,
@@ -214,7 +214,7 @@ class _Build:
         needed = {
             (s.dataset.id, archive.name): (s.dataset, archive)
             for s in chosen
-            for archive in _archives(s)
+            for archive in needed_archives(s)
         }
         if not needed:
             return {}
@@ -270,10 +270,12 @@ class _Build:
         found = {}
         for name, group in here.items():
             sources = [unpacked[dataset.id, archive] for archive in _needed_by(dataset, name)]
-            tree = list_files(source.folder for source in sources)
+            read = dataset.archives_of(name)
+            tree = list_files(unpacked[dataset.id, archive.name].folder for archive in read)
             subjects, failures = find_subjects(dataset.id, name, group, tree)
             if len(dataset.groups) > 1 and not dataset.shares_patients:
-                subjects = [replace(s, patient=f"{name}/{s.patient}") for s in subjects]
+                cohort = group.cohort or name
+                subjects = [replace(s, patient=f"{cohort}/{s.patient}") for s in subjects]
             found[name] = subjects, failures, digest([source.digest for source in sources])
         together = _patients(dataset, {name: subjects for name, (subjects, _, _) in found.items()})
         for name in selection.groups:
@@ -396,24 +398,27 @@ class _Build:
         return attributes
 
 
-def _raw_folder(location: Location, raw: str | Path | None) -> Path:
+def raw_folder(location: Location, raw: str | Path | None) -> Path:
+    """Where archives and what comes of them lie: as asked, or beside the store."""
     if raw is not None:
         return Path(raw).resolve()
     beside = location.folder.parent if location.folder else Path.cwd()
     return (beside / "raw").resolve()
 
 
-def _archives(selection: Selection) -> list[Archive]:
-    needed = {name for group in selection.groups for name in _needed_by(selection.dataset, group)}
-    return [archive for archive in selection.dataset.archives if archive.name in needed]
+def needed_archives(selection: Selection) -> list[Archive]:
+    """The archives without which the chosen groups of a dataset cannot be built."""
+    dataset = selection.dataset
+    groups = selection.names or dataset.groups
+    needed = {name for group in groups for name in _needed_by(dataset, group)}
+    return [archive for archive in dataset.archives if archive.name in needed]
 
 
 def _needed_by(dataset: DatasetManifest, group: str) -> list[str]:
     """The archives without which a group cannot be built; shared patients need those of all."""
     if dataset.generator:
         return []
-    groups = list(dataset.groups) if dataset.shares_patients else [group]
-    names = {archive.name for name in groups for archive in dataset.archives_of(name)}
+    names = {a.name for name in dataset.together_with(group) for a in dataset.archives_of(name)}
     return [archive.name for archive in dataset.archives if archive.name in names]
 
 
@@ -423,7 +428,8 @@ def _patients(
     """For each group, the patients of all groups whose splits are made together with its own."""
     patients = {name: [s.patient for s in found] for name, found in subjects.items()}
     return {
-        name: patients if dataset.shares_patients else {name: patients[name]} for name in patients
+        name: {other: patients[other] for other in dataset.together_with(name) if other in patients}
+        for name in patients
     }
 
 

@@ -7,17 +7,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from megamedical.assembly import Assembly
 from megamedical.checksums import sha256_of
 from megamedical.decoding import decode
 from megamedical.disk import explain_full
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.manifest import DrawnGroup, FileGroup, Group
-from megamedical.reading import read_label_values, read_scan
 from megamedical.record import Record, SubjectFacts, is_current
 from megamedical.scan import LabelMap, Scan, Segmentation
 from megamedical.slicing import slice_subject
@@ -92,7 +93,7 @@ def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
         files = {}
     elif isinstance(job.group, FileGroup):
         scan, segmentation = _read_files(job.group, job.subject)
-        files = {path: sha256_of(file) for path, file in sorted(job.subject.files.items())}
+        files = {path: _sha256_of(file) for path, file in sorted(job.subject.files.items())}
     facts = SubjectFacts(
         subject=job.subject.name,
         patient=job.subject.patient,
@@ -105,18 +106,26 @@ def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
     return facts, scan, segmentation
 
 
+def _sha256_of(path: Path) -> str:
+    status = path.stat()
+    return _hashed(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)  # of a file that holds many subjects
+def _hashed(path: Path, _size: int, _changed: int) -> str:
+    return sha256_of(path)
+
+
 def _read_files(group: FileGroup, subject: Subject) -> tuple[Scan, Segmentation]:
+    assembly = Assembly(group, subject)
     with _blaming(subject.image):
-        scan = read_scan(subject.files[subject.image], group.dimension, group.grey)
-    masks = [path for path in subject.files if path != subject.image]
-    patterns = dict(zip(group.mask.patterns, masks, strict=True))
+        scan = assembly.scan
 
-    def read(pattern: str) -> NDArray[Any]:
-        path = patterns[pattern]
-        with _blaming(path):
-            return read_label_values(subject.files[path], group.dimension)
+    def read(pattern: str, name: str | int | None = None) -> NDArray[Any]:
+        with _blaming(next(iter(subject.masks[pattern]), subject.image)):
+            return assembly.label_values(pattern, name)
 
-    with _blaming(masks[0]):
+    with _blaming(next((path for paths in subject.masks.values() for path in paths), "")):
         return scan, decode(group, read, scan.voxels.shape)
 
 

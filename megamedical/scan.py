@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -83,28 +83,42 @@ class LabelMap:
 
 
 class Layers:
-    """One boolean array per label; labels may overlap."""
+    """One boolean array per label, of which no more than its box is kept; labels may overlap."""
 
-    def __init__(self, layers: Mapping[str, NDArray[np.bool_]]) -> None:
-        self._layers = layers
+    def __init__(
+        self, layers: Mapping[str, NDArray[np.bool_]] | Iterable[tuple[str, NDArray[np.bool_]]]
+    ) -> None:
+        self._shape: tuple[int, ...] = ()
+        self._inside: dict[str, tuple[Box, NDArray[np.bool_]]] = {}
+        for label, layer in layers.items() if isinstance(layers, Mapping) else layers:
+            self._shape = layer.shape
+            box = _box_of(layer)
+            if box is not None:
+                self._inside[label] = box, layer[box].copy()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """See `Segmentation`."""
-        return next(iter(self._layers.values())).shape
+        return self._shape
 
     def boxes(self) -> Mapping[str, Box]:
         """See `Segmentation`."""
-        return self._boxes
-
-    @cached_property
-    def _boxes(self) -> dict[str, Box]:
-        boxes = {label: _box_of(layer) for label, layer in self._layers.items()}
-        return {label: box for label, box in boxes.items() if box is not None}
+        return {label: box for label, (box, _) in self._inside.items()}
 
     def mask(self, label: str, box: Box) -> NDArray[np.bool_]:
         """See `Segmentation`."""
-        return self._layers[label][box]
+        own, layer = self._inside[label]
+        sides = [
+            range(*side.indices(length)) for side, length in zip(box, self._shape, strict=True)
+        ]
+        mask = np.zeros([len(side) for side in sides], dtype=np.bool_)
+        here, there = [], []
+        for side, occupied in zip(sides, own, strict=True):
+            first, end = max(side.start, occupied.start), min(side.stop, occupied.stop)
+            here.append(slice(first - side.start, max(end - side.start, 0)))
+            there.append(slice(first - occupied.start, max(end - occupied.start, 0)))
+        mask[tuple(here)] = layer[tuple(there)]
+        return mask
 
 
 def _box_of(values: NDArray[Any]) -> Box | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 
 from megamedical.errors import SubjectError
-from megamedical.manifest import FileGroup, Lookup
+from megamedical.manifest import FileGroup, Lookup, Told
+from megamedical.parts import count_pictures, has_entry, told_of_pictures
 from megamedical.patterns import Pattern
 
 Tree = Mapping[str, Path]  # what was unpacked: path in the archive -> file
@@ -16,13 +19,19 @@ Tree = Mapping[str, Path]  # what was unpacked: path in the archive -> file
 
 @dataclass(frozen=True)
 class Subject:
-    """One image with its annotation: `files` maps a pattern's filled-in path to where it lies."""
+    """One image with its annotation: `files` maps a pattern's filled-in path to where it lies.
+
+    `images` are the paths of the image, several where it has one file a slice, in their order;
+    `masks` those of each of the mask's patterns, none where a label lacks its file.
+    """
 
     name: str
     patient: str
     fields: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     files: Mapping[str, Path] = field(default_factory=dict)
+    images: Sequence[str] = ()
+    masks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,21 +70,25 @@ def find_subjects(
     images that would be one subject are failures of stage `match`.
     """
     excluded = {subject for exclusion in group.exclude for subject in exclusion.subjects}
+    masks = _Masks(group, tree)
     subjects: list[Subject] = []
     failures: list[Failure] = []
     claimed: set[str] = set()
-    matches = _matches(group.image, tree)
-    for path, matched in matches:
-        claimed |= {path, *_masks(group, matched)}
+    pattern = Pattern(group.image)
+    matches = _matches(pattern, tree)
+    for image in _images(matches, group):
+        claimed |= {*image.paths, *masks.known(image.fields)}
         try:
-            fields = _with_lookups(group, matched, tree)
-            claimed |= {*_masks(group, fields)}
-            if Pattern(group.subject).fill(fields) not in excluded:
-                subjects.append(_subject(path, fields, group, tree))
+            for part in _parts(image, group, tree):
+                fields = _with_lookups(group, part, tree)
+                claimed |= masks.known(fields)
+                is_wanted = Pattern(group.subject).fill(fields) not in excluded
+                if is_wanted and _is_annotated(fields, group, masks, tree):
+                    subjects.append(_subject(image.paths, fields, group, masks, tree))
         except SubjectError as error:
-            failures.append(Failure.of(dataset, name, Path(path).name, error))
+            failures.append(Failure.of(dataset, name, Path(image.paths[0]).name, error))
     for text in group.mask.patterns:
-        for path, _ in _matches(text, tree):
+        for path, _ in _matches(Pattern(text, pattern), tree):
             if path not in claimed:
                 orphan = SubjectError("match", path, "a mask without an image")
                 failures.append(Failure.of(dataset, name, Path(path).name, orphan))
@@ -92,16 +105,113 @@ def find_subjects(
     return sorted(unique, key=lambda subject: subject.name), failures
 
 
-def _matches(text: str, tree: Tree) -> list[tuple[str, dict[str, str]]]:
-    pattern = Pattern(text)
+def _matches(pattern: Pattern, tree: Tree) -> list[tuple[str, dict[str, str]]]:
     found = ((path, pattern.match(path)) for path in tree)
     return [(path, fields) for path, fields in found if fields is not None]
 
 
-def _masks(group: FileGroup, fields: Mapping[str, str]) -> list[str]:
-    """The masks that an image of these fields has, as far as the fields say."""
-    patterns = map(Pattern, group.mask.patterns)
-    return [pattern.fill(fields) for pattern in patterns if fields.keys() >= {*pattern.fields}]
+@dataclass(frozen=True)
+class _Image:
+    """The files of one image, and the fields that they agree on."""
+
+    paths: Sequence[str]
+    fields: Mapping[str, str]
+
+
+def _images(matches: Iterable[tuple[str, dict[str, str]]], group: FileGroup) -> list[_Image]:
+    if not group.slices:
+        return [_Image([path], fields) for path, fields in matches]
+    volumes: dict[tuple[tuple[str, str], ...], list[tuple[str, str]]] = defaultdict(list)
+    for path, fields in matches:
+        agreed = {name: text for name, text in fields.items() if name != group.slices}
+        volumes[tuple(agreed.items())].append((fields[group.slices], path))
+    return [
+        _Image(
+            [path for _, path in sorted(slices, key=lambda each: _counted(each[0]))], dict(agreed)
+        )
+        for agreed, slices in volumes.items()
+    ]
+
+
+def _parts(image: _Image, group: FileGroup, tree: Tree) -> Iterator[dict[str, str]]:
+    """The fields of each subject of an image file: of itself, or of each of its frames."""
+    if not group.frames:
+        yield dict(image.fields)
+        return
+    file = tree[image.paths[0]]
+    told = _told(group.told, file) if group.told else repeat({})
+    for frame, also in zip(range(count_pictures(file, group.array)), told, strict=False):
+        yield {**image.fields, **also, group.frames: f"{frame:05d}"}
+
+
+def _told(told: Told, file: Path) -> Iterator[dict[str, str]]:
+    for text in told_of_pictures(file, told.array):
+        fields = Pattern(told.pattern).match(text)
+        if fields is None:
+            raise SubjectError("match", file.name, f"{told.array} says {text}: no {told.pattern}")
+        yield fields
+
+
+def _is_annotated(fields: Mapping[str, str], group: FileGroup, masks: _Masks, tree: Tree) -> bool:
+    """Whether the one file of all masks has an entry of an image, where there is such a file."""
+    if group.mask.decode != "entries":
+        return True
+    entry = Pattern(group.mask.array).fill(fields)
+    return all(has_entry(tree[path], entry) for path in masks.of(group.mask.patterns[0], fields))
+
+
+class _Masks:
+    """The mask files of a group, by the fields that they share with their images."""
+
+    def __init__(self, group: FileGroup, tree: Tree) -> None:
+        self._tree = tree
+        image = Pattern(group.image)
+        self._patterns = {text: Pattern(text, image) for text in group.mask.patterns}
+        self._counting = {group.slices, group.mask.union}
+        self._several = {
+            text: self._by_shared_fields(pattern)
+            for text, pattern in self._patterns.items()
+            if self._counting & {*pattern.fields}
+        }
+
+    def of(self, text: str, fields: Mapping[str, str]) -> list[str]:
+        """The files of one of the mask's patterns, in the order of what counts them."""
+        if text not in self._several:
+            path = self._patterns[text].fill(fields)
+            return [path] if path in self._tree else []
+        shared = self._shared(self._patterns[text])
+        found = self._several[text].get(tuple(fields[name] for name in shared), ())
+        return [path for _, path in sorted(found)]
+
+    def known(self, fields: Mapping[str, str]) -> set[str]:
+        """The masks that an image of these fields has, as far as the fields say."""
+        return {
+            path
+            for text, pattern in self._patterns.items()
+            if fields.keys() >= {*self._shared(pattern)}
+            for path in self.of(text, fields)
+        }
+
+    def _shared(self, pattern: Pattern) -> list[str]:
+        return [name for name in pattern.fields if name not in self._counting]
+
+    def _by_shared_fields(
+        self, pattern: Pattern
+    ) -> dict[tuple[str, ...], list[tuple[_Counted, str]]]:
+        shared = self._shared(pattern)
+        files = defaultdict(list)
+        for path, fields in _matches(pattern, self._tree):
+            counted = [_counted(fields[name]) for name in pattern.fields if name not in shared]
+            files[tuple(fields[name] for name in shared)].append(([*chain(*counted)], path))
+        return files
+
+
+_Counted = list[tuple[int, str]]
+
+
+def _counted(text: str) -> _Counted:
+    """A text in an order in which numbers count: `2` before `10`."""
+    return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 
 def _with_lookups(group: FileGroup, matched: Mapping[str, str], tree: Tree) -> dict[str, str]:
@@ -111,18 +221,25 @@ def _with_lookups(group: FileGroup, matched: Mapping[str, str], tree: Tree) -> d
     return fields
 
 
-def _subject(path: str, fields: dict[str, str], group: FileGroup, tree: Tree) -> Subject:
-    files = {path: tree[path]}
-    for mask in _masks(group, fields):
-        if mask not in tree:
-            raise SubjectError("match", path, f"an image without its mask {mask}")
-        files[mask] = tree[mask]
+def _subject(
+    images: Sequence[str], fields: dict[str, str], group: FileGroup, masks: _Masks, tree: Tree
+) -> Subject:
+    lacking = {group.mask.files[label] for label in group.mask.may_lack}
+    found = {text: masks.of(text, fields) for text in group.mask.patterns}
+    for text, paths in found.items():
+        if not paths and text not in lacking:
+            missing = Pattern(text).fill(
+                {name: fields.get(name, "*") for name in Pattern(text).fields}
+            )
+            raise SubjectError("match", images[0], f"an image without its mask {missing}")
     return Subject(
-        Pattern(group.subject).fill(fields),
-        Pattern(group.patient).fill(fields),
-        fields,
-        path,
-        files,
+        name=Pattern(group.subject).fill(fields),
+        patient=Pattern(group.patient).fill(fields),
+        fields=fields,
+        image=images[0],
+        files={path: tree[path] for path in [*images, *chain(*found.values())]},
+        images=images,
+        masks=found,
     )
 
 

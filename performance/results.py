@@ -25,7 +25,6 @@ import pandas as pd
 from benchmark.board import wording
 from benchmark.leaderboard import Leaderboard, leaderboard
 from benchmark.results import ENSEMBLE, read_results
-from benchmark.run import hardware
 from megamedical.catalogue import catalog, subjects
 from universeg.weights import read_card
 
@@ -211,9 +210,7 @@ def times(rows: pd.DataFrame, board: Leaderboard) -> tuple[list[str], list[list[
     ):
         seconds = (of_method["mean"] * of_method["size"]).sum()
         queries = int(of_method["size"].sum())
-        in_all = sum(
-            subjects(whole[name]) / 5 for name in board.suite_datasets if name in whole
-        )
+        in_all = sum(subjects(whole[name]) / 5 for name in board.suite_datasets if name in whole)
         each = seconds / queries
         found.append([method, str(size or "pool"), f"{queries:,}", f"{seconds / 60:.1f} min",
                       f"{in_all * each / 60:.0f} min"])  # fmt: skip

@@ -207,7 +207,8 @@ def harmed(tmp_path_factory, megamedical) -> Harmed:
             files[defect.archive][defect.path] = defect.harm(whole)
     write_mirror(folder / "mirror", archives)
     result = megamedical(
-        *("build", "msd", "stare", "wbc", "--resolution", 32, "--workers", 0, "--offline"),
+        *("build", "msd/hippocampus", "stare", "wbc", "--resolution", 32),
+        *("--workers", 0, "--offline"),
         *("--store", folder / "store", "--mirror", folder / "mirror"),
     )
     return Harmed(folder, result)

@@ -110,6 +110,23 @@ def test_a_mask_is_one_file_or_one_per_label(tmp_path):
     assert mask.patterns == ("{patient}/l.nii", "{patient}/s.nii")
 
 
+def test_a_group_may_say_what_another_says_and_something_else(tmp_path):
+    other = "groups:\n      all: &all"
+    also = "      more:\n        <<: *all\n        subjects: 9\n"
+    path = write(tmp_path, "groups:\n      all:", other)
+    path.write_text(path.read_text() + dedent(also).replace("\n", "\n  ").join(["  ", ""]).rstrip())
+    groups = read_manifest(path).groups
+    assert groups["more"] == groups["all"].model_copy(update={"subjects": 9})
+
+
+def test_later_keys_change_no_fingerprint_unless_they_say_something(tmp_path):
+    facts = read_manifest(write(tmp_path)).groups["all"].model_dump(mode="json")
+    assert not {"slices", "frames", "told", "array", "channel", "cohort"} & facts.keys()
+    assert set(facts["mask"]) == {"decode", "file", "files", "above"}
+    facts = read_manifest(write(tmp_path, PLANES, f"{PLANES}\n        cohort: a")).groups["all"]
+    assert facts.model_dump(mode="json")["cohort"] == "a"
+
+
 def test_facts_cannot_be_changed(tmp_path):
     manifest = read_manifest(write(tmp_path))
     with pytest.raises(ValidationError):
@@ -269,6 +286,37 @@ MISTAKES = {
         "groups.all",
         "gives one label",
     ),
+    "lacking what is no label": (
+        MASK,
+        "{decode: files, files: {liver: '{patient}', spleen: '{patient}'}, may_lack: [colon]}",
+        "groups.all.mask",
+        "`may_lack: [colon]` is none of the labels",
+    ),
+    "slices by no field": (
+        PLANES,
+        f"{PLANES}\n        slices: slice",
+        "groups.all",
+        "must be a field of `image:`",
+    ),
+    "looked up by a slice": (
+        PLANES,
+        f"{PLANES}\n        slices: frame",
+        "groups.all",
+        "uses {frame}",
+    ),
+    "frames of a volume": (
+        PLANES,
+        f"{PLANES}\n        frames: picture",
+        "groups.all",
+        "`frames:` belongs to `dimension: 2`",
+    ),
+    "told of no frames": (
+        PLANES,
+        f"{PLANES}\n        told: {{array: ids, pattern: '{{person}}'}}",
+        "groups.all",
+        "`told:` belongs to `frames:`",
+    ),
+    "unknown channel": (MASK, MASK[:-1] + ", channel: all}", "all.mask.channel", "'any'"),
     "a list": (CORRECT, "- acdc", "whole file", "`key: value`"),
     "nothing": (CORRECT, "", "whole file", "`key: value`"),
     "no YAML": ("id: acdc", "id: [acdc", "is not YAML", "line 3"),

@@ -34,8 +34,7 @@ SUBJECTS = {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirror")
-    datasets = {path.split("/")[0] for path in SUBJECTS}
-    return build(*datasets, store=folder / "store", mirror=MIRROR, workers_count=2)
+    return build(*SUBJECTS, store=folder / "store", mirror=MIRROR, workers_count=2)
 
 
 @pytest.fixture(scope="module")

@@ -177,8 +177,8 @@ def _show_terms(found: Terms, console: Console) -> None:
     shown = new_table("dataset", "licence", "commercial", "redistribution", "home")
     for each in found.datasets:
         licence = each.licence
-        words = _yes_or_no(licence.commercial), _yes_or_no(licence.redistribution)
-        shown.add_row(each.id, licence.name, *words, each.home or "")
+        uses = _yes_or_no(licence.commercial), _yes_or_no(licence.redistribution)
+        shown.add_row(each.id, licence.name, *uses, each.home or "")
     console.print(shown)
     for name in found.unknown:
         say(console, f"{name} is not in the catalogue: its terms are not known.", "[yellow]![/] ")

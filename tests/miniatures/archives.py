@@ -34,7 +34,9 @@ def write_sums(mirror: Path) -> None:
 
 
 def pack(name: str, members: Members) -> bytes:
-    """A zip or a tar, as the name says; the same members give the same bytes."""
+    """A zip, a tar, or a file as it is, as the name says; the same members give the same bytes."""
+    if [*members] == [name]:
+        return members[name]
     content = io.BytesIO()
     if name.endswith(".zip"):
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -11,6 +11,7 @@ from miniatures.datasets import DATASETS
 
 RESOLUTION = 32
 EVERYTHING = (*DATASETS, "synthetic")
+PARTS = {"msd": "msd/hippocampus"}  # of datasets of which a miniature has one group
 OPTIONS: dict[str, Any] = {
     "resolution": RESOLUTION,
     "tasks": 2,  # of the synthetic dataset
@@ -24,7 +25,8 @@ def build_miniatures(
     *names: str, store: Path | str, mirror: Path | None, **options: object
 ) -> BuildReport:
     """Build datasets, by default all of them, in this process unless `options` say otherwise."""
-    return build(*(names or EVERYTHING), store=store, mirror=mirror, **{**OPTIONS, **options})
+    chosen = [PARTS.get(name, name) for name in names or EVERYTHING]
+    return build(*chosen, store=store, mirror=mirror, **{**OPTIONS, **options})
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -47,3 +47,48 @@ def palette_gif(indices: NDArray[np.uint8]) -> bytes:
 def ppm_gz(pixels: NDArray[np.uint8]) -> bytes:
     """A gzipped PPM, or PGM for pixels (H, W)."""
     return gzip.compress(picture(pixels, "ppm"), mtime=0)
+
+
+def dicom(
+    pixels: NDArray[Any],
+    *,
+    modality: str,
+    patient: str,
+    height: float,
+    number: int = 1,
+    intercept: float = 0.0,
+) -> bytes:
+    """An axial slice (Y, X) of a series, at a height in mm."""
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    series = f"1.2.826.0.1.{len(patient)}.{patient}"
+    dataset.update(
+        {
+            "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2",
+            "SOPInstanceUID": f"{series}.{number}.{int(height)}",
+            "SeriesInstanceUID": series,
+            "Modality": modality,
+            "InstanceNumber": number,
+            "ImagePositionPatient": [-10.0, -20.0, height],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "PixelSpacing": [1.0, 1.0],
+            "Rows": pixels.shape[0],
+            "Columns": pixels.shape[1],
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": 16,
+            "BitsStored": 16,
+            "HighBit": 15,
+            "PixelRepresentation": 0,
+            "RescaleSlope": 1.0,
+            "RescaleIntercept": intercept,
+            "PixelData": pixels.astype(np.uint16).tobytes(),
+        }
+    )
+    content = io.BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    return content.getvalue()

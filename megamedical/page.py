@@ -1,0 +1,112 @@
+"""The page `docs/datasets.md`, made from the manifests: `python -m megamedical.page` renews it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from megamedical.catalogue import Catalog, catalog, manifest_folder, modalities, subjects
+from megamedical.location import whole_file
+from megamedical.manifest import DatasetManifest, FileGroup, Licence
+
+PAGE = Path("docs/datasets.md")
+
+_HEAD = """\
+# Datasets
+
+What the manifests in `manifests/datasets/` say, written by `python -m megamedical.page`. A *task*
+is one label of one group, in one plane and one slicing. *Proven* says what was built from the
+manifest: the archives as they are distributed (real data), or tiny archives in their layout
+(miniature); what is known of the layout, and from where, is in the `evidence` of each group.
+"""
+_COLUMNS = (
+    "Dataset",
+    "Role",
+    "Modalities",
+    "Subjects",
+    "Groups",
+    "Tasks",
+    "Access",
+    "Licence",
+    "Proven",
+)
+
+
+def page(datasets: Catalog) -> str:
+    """The whole page, in Markdown."""
+    summary = [
+        _row(_COLUMNS),
+        _row(["---"] * len(_COLUMNS)),
+        *(_row(_summary(dataset)) for dataset in datasets.values()),
+    ]
+    sections = ["\n".join(_section(dataset)) for dataset in datasets.values()]
+    return "\n".join([_HEAD, *summary, "", "\n\n".join(sections), ""])
+
+
+def tasks(group: FileGroup) -> int:
+    """How many tasks a group has at most; those of labels that never occur are not in a store."""
+    places = 2 * len(group.planes) if group.dimension == 3 else 1
+    return places * len(group.label_values)
+
+
+def _summary(dataset: DatasetManifest) -> Iterator[str]:
+    yield f"[{dataset.id}](#{dataset.id})"
+    yield dataset.role
+    yield ", ".join(modalities(dataset))
+    yield f"{subjects(dataset):,}"
+    yield str(len(dataset.groups) or "drawn")
+    yield f"{sum(map(tasks, dataset.groups.values())):,}" if dataset.groups else "drawn"
+    yield dataset.access
+    yield dataset.licence.name
+    yield dataset.proven if dataset.groups else "drawn"
+
+
+def _section(dataset: DatasetManifest) -> Iterator[str]:
+    yield f"## {dataset.id}"
+    yield ""
+    yield f"{dataset.title}. {dataset.home or ''}".strip()
+    yield ""
+    citation = dataset.citation
+    doi = f" doi:{citation.doi}" if citation.doi else ""
+    yield f"- Cite: {citation.authors} ({citation.year}). *{citation.title}*.{doi}"
+    yield f"- Licence: {_terms(dataset.licence)}"
+    if dataset.how_to_get:
+        yield f"- Access: {dataset.access}. {dataset.how_to_get.strip()}"
+    if dataset.notes:
+        yield f"- {dataset.notes.strip()}"
+    for name, group in dataset.groups.items():
+        yield ""
+        yield f"**{name}**: {group.title or dataset.title}. {_size(group)}"
+        yield ""
+        yield f"Labels: {', '.join(group.label_values)}."
+        for exclusion in group.exclude:
+            yield f"Left out: {', '.join(exclusion.subjects)} ({exclusion.reason})."
+        if group.notes:
+            yield ""
+            yield group.notes.strip()
+
+
+def _size(group: FileGroup) -> str:
+    where = f", {', '.join(group.planes)}" if group.planes else ""
+    return f"{group.subjects:,} subjects, {group.modality}{where}, {tasks(group):,} tasks."
+
+
+def _terms(licence: Licence) -> str:
+    said: Mapping[bool | None, str] = {True: "yes", False: "no", None: "not stated"}
+    commercial, redistribution = said[licence.commercial], said[licence.redistribution]
+    return f"{licence.name}; commercial use: {commercial}; redistribution: {redistribution}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def main() -> None:
+    """Write the page of a checkout anew."""
+    path = manifest_folder().parent / PAGE
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page(catalog()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
