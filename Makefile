@@ -4,14 +4,19 @@ BIN = .venv/bin
 # Without a GPU, the small build of torch.
 TORCH = torch==2.13.0 $(if $(shell command -v nvidia-smi),,--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test lint package performance clean
+.PHONY: demo test lint package results performance clean
 
-demo: .venv/installed  ## build a small synthetic store, check it, draw it
-	$(BIN)/megamedical build synthetic --tasks 8 --subjects 20 --store demo/store
+demo: .venv/installed  ## a synthetic store, a small network, a leaderboard of tasks it has not seen
+	$(BIN)/megamedical build synthetic --tasks 80 --subjects 16 --resolution 64 --store demo/store
 	$(BIN)/megamedical verify --store demo/store
 	$(BIN)/megamedical preview --store demo/store --out demo/preview.png
-	$(BIN)/megamedical info --store demo/store
-	@echo "Made demo/store (the store) and demo/preview.png (open it: slices with their masks)."
+	$(BIN)/universeg train --store demo/store --out demo/run --preset demo --device cpu \
+	  'tasks.unseen=["synthetic/task-007*"]'
+	$(BIN)/megamedical-benchmark run --suite demo --store demo/store --out demo/results --workers 2 \
+	  --method universeg:demo/run/best.safetensors --method mean-mask --method nearest \
+	  --method pixel-forest --method registration
+	$(BIN)/megamedical-benchmark leaderboard demo/results --store demo/store --html demo/board.html
+	@echo "Open demo/preview.png (slices with their masks) and demo/board.html (the leaderboard)."
 
 test: .venv/installed-dev  ## all tests; those of real archives where ../shared/mirror is
 	$(BIN)/pytest -n 2
@@ -25,6 +30,9 @@ package: .venv/installed-dev  ## the wheel alone, in an empty environment away f
 	$(BIN)/python -m build --wheel --outdir build/wheel .
 	sh tests/wheel.sh build/wheel
 
+results: .venv/installed  ## every table of docs/results.md; give MIRROR=dir; hours without a GPU
+	OMP_NUM_THREADS=1 $(BIN)/python performance/results.py --mirror $(MIRROR) --work build/results
+
 performance: .venv/installed-dev  ## the figures of docs/performance.md; give MIRROR=dir for ACDC
 	OMP_NUM_THREADS=1 $(BIN)/python performance/processing.py $(if $(MIRROR),--mirror $(MIRROR))
 
@@ -33,10 +41,10 @@ clean:
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[universeg,benchmark]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[universeg,benchmark,dev]'
 	@touch $@
