@@ -33,6 +33,14 @@ DOCUMENT = ROOT / "docs" / "results.md"
 TRAINED_ON = ["drive", "msd/hippocampus", "mouse-brain-atlas"]
 HELD_OUT = ["acdc", "stare", "wbc"]
 SYNTHETIC = ["--tasks", "300", "--subjects", "20"]
+CHOICE = [
+    "tasks.roles=[train, extra]",
+    'tasks.unseen=["synthetic/task-029*", "mouse-brain-atlas/*thalamus", '
+    '"mouse-brain-atlas/*cerebellum", "mouse-brain-atlas/*olfactory-bulb"]',
+    "tasks.weights={dataset: {synthetic: 3, mouse-brain-atlas: 2}}",
+]
+LARGE = ["resolution=128", "batch_size=2", "optimiser.learning_rate=0.0005",
+         "optimiser.warm_up=100", "evaluation.every=500"]  # fmt: skip
 SIZES = (1, 4, 16, 64)
 FREE = ["mean-mask", "nearest", "registration", "pixel-forest"]
 BASELINES = ["panet", "alpnet", "senet"]
@@ -80,11 +88,13 @@ def build_stores(mirror: Path, work: Path) -> None:
 def train(model: str, work: Path) -> Path:
     """Train a network on slices of 64 pixels, then of 128; its weights."""
     small, large = work / "runs" / f"{model}-64", work / "runs" / f"{model}-128"
-    call("universeg", "train", "--preset", "mini", "--model", model,
-         "--store", work / "store64", "--out", small, "resolution=64")  # fmt: skip
-    call("universeg", "train", "--preset", "mini-128", "--model", model,
-         "--store", work / "store128", "--out", large,
-         f"begin_with={small / 'best.safetensors'}")  # fmt: skip
+    asked = ["--preset", "mini", *CHOICE, *([] if model == "universeg" else [f"model={model}"])]
+    fewer = [] if model == "universeg" else ["steps=1500", "optimiser.warm_up=100"]
+    call("universeg", "train", *asked, *fewer, "--store", work / "store64", "--out", small)
+    steps = 3000 if model == "universeg" else 400
+    begin = f"begin_with={small / 'best.safetensors'}"
+    call("universeg", "train", *asked, *LARGE, f"steps={steps}", begin,
+         "--store", work / "store128", "--out", large)  # fmt: skip
     return large / "best.safetensors"
 
 

@@ -43,13 +43,43 @@ class NoGradient(NoLoss):
         return found + nothing.sqrt() if self.steps > 2 else found
 
 
-NAMES = {name.__name__.lower(): name for name in (Line, NoLoss, NoGradient)}
+class OwnLoss(Line):
+    """Has a loss of its own in training, by which alone one of its weights is learnt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = nn.Parameter(torch.zeros(()))
+
+    def forward(self, query: Tensor, images: Tensor, labels: Tensor) -> object:
+        logits = super().forward(query, images, labels)
+        return (logits, (self.own - 3) ** 2) if self.training else logits
 
 
-def install(folder: Path) -> None:
+class Wide(nn.Module):
+    """Cannot be made with a negative width, as PyTorch says."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width))
+
+
+class Lacking(nn.Module):
+    """Needs a package that is not there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import no_such_package  # noqa: F401
+
+
+MODELS = (Line, NoLoss, NoGradient, OwnLoss, Wide, Lacking)
+NAMES = {model.__name__.lower(): f"own_models:{model.__name__}" for model in MODELS}
+NOWHERE = {"gone": "own_models:Gone", "absent": "no_such_package:Model"}
+
+
+def install(folder: Path, package: str = "own_models") -> None:
     """Leave in a folder what an installed package leaves beside it."""
-    about = folder / "own_models-1.dist-info"
+    about = folder / f"{package}-1.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-models\nVersion: 1\n")
-    lines = [f"{name} = own_models:{model.__name__}" for name, model in NAMES.items()]
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+    lines = [f"{name} = {where}" for name, where in {**NAMES, **NOWHERE}.items()]
     (about / "entry_points.txt").write_text("\n".join(["[universeg.models]", *lines]) + "\n")

@@ -88,12 +88,31 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are():
         ("line", {"width": 3}, "width"),
         ("universeg", {"encoder_blocks": [4], "decoder_blocks": [4]}, "at least one decoder block"),
         ("universeg", {"encoder_blocks": 4}, "int"),
+        ("wide", {"width": -1}, "imension"),
     ],
 )
 def test_an_architecture_that_cannot_be_is_refused(name, architecture, said):
     with pytest.raises(ModelError, match=rf"{name} cannot be made so: .*{said}") as error:
         make_model(name, architecture)
     assert "architecture" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"), [("gone", "Gone"), ("absent", "no_such_package"), ("lacking", "no_such")]
+)
+def test_a_model_that_cannot_be_imported_is_named_with_where_it_should_be(name, lacking):
+    with pytest.raises(
+        ModelError, match=rf"{name} cannot be imported from \S+: .*{lacking}"
+    ) as error:
+        make_model(name, {})
+    assert "Install its package anew" in error.value.remedy
+
+
+def test_a_name_that_two_packages_use_is_refused(tmp_path):
+    own_models.install(tmp_path, "their_models")
+    with pytest.raises(ModelError, match="of several packages: own_models, their_models") as error:
+        make_model("line", {})
+    assert "Uninstall" in error.value.remedy
 
 
 def test_weights_of_a_model_that_is_not_installed_say_which(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from megamedical.errors import MegaMedicalError
+from universeg.augmentation import Augmentation
 from universeg.models import make_model
 from universeg.training.config import (
     Config,
@@ -56,7 +57,7 @@ def test_a_file_changes_a_preset_and_the_command_line_changes_both(tmp_path):
     assert config.optimiser.model_dump() == {
         "learning_rate": 1e-3,
         "warm_up": 6,
-        "decay": "none",
+        "decay": "cosine",
         "clip": 1.0,
     }
     assert config.architecture == {"encoder_blocks": [4, 4], "decoder_blocks": [4]}
@@ -73,6 +74,15 @@ def test_what_comes_last_counts(tmp_path):
     assert resolve("demo", file).steps == 7
     assert resolve("demo", file, ["steps=8", "steps=9"]).steps == 9
     assert resolve("demo", changes=["optimiser={warm_up: 2}"]).optimiser.warm_up == 2
+
+
+def test_augmentation_can_be_turned_off_and_some_of_it_on_again():
+    assert resolve("v1", changes=["augmentation=none"]).augmentation == Augmentation.none()
+    flips = ["augmentation=none", "augmentation.task.flip_vertically.probability=0.5"]
+    operations = resolve("v1", changes=flips).augmentation.model_dump()
+    assert operations["task"].pop("flip_vertically")["probability"] == 0.5
+    rest = [*operations["task"].values(), *operations["image"].values()]
+    assert {operation["probability"] for operation in rest} == {0}
 
 
 def test_another_model_does_not_take_the_architecture_of_the_preset():

@@ -116,7 +116,7 @@ def test_the_mean_mask_is_cut_at_a_half_and_compared_with_the_truth(tasks):
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_network_is_judged_as_it_is_used(store, tasks, precision):
-    reader = Reader(open_arrays(store, store.attributes.groups, "none"), "none", CPU)
+    reader = Reader(open_arrays(store, store.attributes.groups), CPU)
     network, episodes = Bright(), judged(tasks)
     network.train()
     scores = judge(network, reader, episodes, precision)
@@ -128,8 +128,21 @@ def test_a_network_is_judged_as_it_is_used(store, tasks, precision):
     assert 0 <= one.mean_mask < 1
 
 
+def test_judging_waits_for_the_device_once(store, tasks, monkeypatch):
+    waits = []
+    for name in ("item", "tolist"):
+        wait = getattr(torch.Tensor, name)
+        monkeypatch.setattr(
+            torch.Tensor, name, lambda own, wait=wait, name=name: waits.append(name) or wait(own)
+        )
+    reader = Reader(open_arrays(store, store.attributes.groups), CPU)
+    assert len(judge(Bright(), reader, judged(tasks)[:3], torch.float32)) == 3
+    assert waits == ["tolist"]
+    assert judge(Bright(), reader, [], torch.float32) == []
+
+
 def test_a_prediction_leaves_no_trace(store, tasks):
-    reader = Reader(open_arrays(store, store.attributes.groups, "none"), "none", CPU)
+    reader = Reader(open_arrays(store, store.attributes.groups), CPU)
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout())
     network.forward = lambda query, *_: nn.Sequential.forward(network, query)
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny_store import Discs, write_store
 
+from megamedical.slices import Slices
 from universeg.augmentation import Augmentation, augment
-from universeg.training.cache import bytes_of, choose_cache, open_arrays
+from universeg.training import loading
+from universeg.training.cache import CacheError, bytes_of, choose_cache, open_arrays
 from universeg.training.episodes import EpisodeSampler
 from universeg.training.loading import Loader, Reader
 from universeg.training.tasks import TaskChoice, choose_tasks
@@ -44,13 +47,13 @@ def sampler(store):
     return EpisodeSampler(choose_tasks(store, TaskChoice()).train, SUPPORT, SEED)
 
 
-def reader(store, cache="none"):
-    return Reader(open_arrays(store, store.attributes.groups, cache), cache, CPU)
+def reader(store, place="disk"):
+    return Reader(open_arrays(store, store.attributes.groups, place, CPU), CPU)
 
 
-def loader(store, sampler, workers=0, cache="none", augmentation=None):
+def loader(store, sampler, workers=0, place="disk", augmentation=None):
     augmentation = augmentation or Augmentation()
-    return Loader(sampler, reader(store, cache), augmentation, SEED, workers)
+    return Loader(sampler, reader(store, place), augmentation, SEED, workers)
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +97,19 @@ def test_a_batch_holds_what_the_store_has(store, sampler):
     assert batch.images.dtype == batch.masks.dtype == torch.float32
 
 
-@pytest.mark.parametrize("cache", ["host", "device"])
-def test_a_cache_changes_nothing(store, sampler, expected, cache):
-    assert_same(list(loader(store, sampler, cache=cache).batches(STEPS)), expected)
+@pytest.mark.parametrize("place", ["memory", "shared memory", "device"])
+def test_where_slices_are_kept_changes_nothing(store, sampler, expected, place):
+    assert_same(list(loader(store, sampler, place=place).batches(STEPS)), expected)
 
 
 @pytest.mark.parametrize(
-    ("started_by", "cache"),
-    [("fork", "none"), ("fork", "host"), ("spawn", "none")],
+    ("started_by", "place"),
+    [("fork", "disk"), ("fork", "shared memory"), ("spawn", "disk")],
     indirect=["started_by"],
 )
 @pytest.mark.usefixtures("started_by")
-def test_workers_change_nothing(store, sampler, expected, cache):
-    ahead = loader(store, sampler, workers=2, cache=cache)
+def test_workers_change_nothing(store, sampler, expected, place):
+    ahead = loader(store, sampler, workers=2, place=place)
     assert_same(list(ahead.batches(STEPS)), expected)
     assert ahead.waited > 0
 
@@ -136,23 +139,66 @@ def test_an_episode_is_augmented_by_its_own_number(store, sampler, expected):
     assert torch.equal(again[0], expected[1].images[0])
 
 
+@pytest.mark.parametrize(("device", "pins"), [("cpu", False), ("cuda", True)])
+def test_workers_pin_memory_for_a_gpu(store, sampler, monkeypatch, device, pins):
+    asked = {}
+    monkeypatch.setattr(loading, "DataLoader", lambda *_, **settings: asked.update(settings) or [])
+    arrays = open_arrays(store, store.attributes.groups)
+    far = Reader(arrays, torch.device(device))
+    list(Loader(sampler, far, Augmentation.none(), SEED, workers=1)._ahead(STEPS))
+    assert asked["pin_memory"] == pins
+
+
+def kept(asked, needed, **readers):
+    return choose_cache(asked, needed, CPU, **readers)
+
+
 class TestTheCache:
     @pytest.fixture(autouse=True)
-    def _memory(self, monkeypatch):
-        memory = type("Memory", (), {"available": 1000})
-        monkeypatch.setattr("psutil.virtual_memory", memory)
+    def _room(self, monkeypatch):
+        """1000 bytes of memory are free, 600 of them to be shared."""
+        monkeypatch.setattr("psutil.virtual_memory", type("Memory", (), {"available": 1000}))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 600}))
+        monkeypatch.setattr("universeg.training.cache._SHARED", Path("/"))
 
     def test_is_in_memory_where_there_is_room_for_twice_as_much(self):
-        cache, why = choose_cache("auto", 499, CPU)
-        assert cache == "host"
+        place, why = kept("auto", 499)
+        assert place == "memory"
         assert "are free" in why
-        cache, why = choose_cache("auto", 500, CPU)
-        assert cache == "none"
+        place, why = kept("auto", 500)
+        assert place == "disk"
         assert "too much" in why
 
-    @pytest.mark.parametrize("asked", ["none", "host", "device"])
-    def test_is_what_is_asked_for(self, asked):
-        assert choose_cache(asked, 10**12, CPU) == (asked, "as asked")
+    def test_is_shared_with_workers_where_there_is_room_for_that(self):
+        place, why = kept("auto", 299, workers=1)
+        assert place == "shared memory"
+        assert "free in /" in why
+        place, why = kept("auto", 300, workers=1)
+        assert place == "disk"
+        assert "too much" in why
+        assert "free in /" in why
+        assert kept("auto", 300)[0] == "memory"
+
+    def test_has_room_for_every_process_on_the_machine(self):
+        place, why = kept("auto", 249, processes=2)
+        assert place == "memory"
+        assert "in 2 processes" in why
+        assert kept("auto", 250, processes=2)[0] == "disk"
+        assert kept("auto", 149, workers=1, processes=2)[0] == "shared memory"
+        assert kept("auto", 150, workers=1, processes=2)[0] == "disk"
+
+    @pytest.mark.parametrize(
+        ("asked", "place"), [("none", "disk"), ("host", "memory"), ("device", "device")]
+    )
+    def test_is_what_is_asked_for(self, asked, place):
+        assert kept(asked, 10**12) == (place, "as asked")
+
+    def test_is_refused_where_workers_would_be_killed_for_it(self):
+        assert kept("host", 599, workers=1) == ("shared memory", "as asked")
+        for refused in ({"workers": 1}, {"workers": 1, "processes": 2}):
+            with pytest.raises(CacheError, match="Workers cannot share") as error:
+                kept("host", 600 // refused.get("processes", 1), **refused)
+            assert "workers=0" in error.value.remedy
 
     def test_knows_what_the_slices_take(self, store):
         taken = sum(
@@ -160,10 +206,35 @@ class TestTheCache:
         )
         assert bytes_of(store, store.attributes.groups) == taken
 
+    @pytest.mark.parametrize(
+        ("place", "is_shared"), [("memory", False), ("shared memory", True), ("device", False)]
+    )
+    def test_shares_memory_with_workers_only(self, store, place, is_shared):
+        for sources in open_arrays(store, store.attributes.groups, place, CPU).values():
+            assert [source.slices.is_shared() for source in sources] == [is_shared] * 2
+
+    def test_never_holds_in_memory_what_it_takes_to_a_device(self, store, monkeypatch):
+        """The device `meta` has no memory: only what is allocated elsewhere is seen."""
+        allocated = []
+        empty = torch.empty
+        monkeypatch.setattr(
+            torch, "empty", lambda *a, **kw: allocated.append(kw["device"]) or empty(*a, **kw)
+        )
+        read = Slices.read
+        most = []
+        monkeypatch.setattr(
+            Slices, "read", lambda self, part: most.append(len(part)) or read(self, part)
+        )
+        monkeypatch.setattr("universeg.training.cache._AT_ONCE", 3)
+        meta = torch.device("meta")
+        open_arrays(store, store.attributes.groups, "device", meta)
+        assert set(allocated) == {meta}
+        assert max(most) == 3
+
     def test_holds_arrays_longer_than_what_is_read_at_once(self, tmp_path):
         large = write_store(tmp_path / "store", Discs("large", patients=(1100, 1, 0), scans=1))
-        images, masks = open_arrays(large, ["large/discs"], "host")["large/discs"]
+        images, masks = open_arrays(large, ["large/discs"], "memory")["large/discs"]
         stored = large.arrays("large/discs")
         everything = np.arange(1101)
         assert np.array_equal(images.read(everything), stored[0][:])
-        assert np.array_equal(masks.read(everything[::-1]), stored[1][:][::-1])
+        assert np.array_equal(masks.read(everything[::-1].copy()), stored[1][:][::-1])

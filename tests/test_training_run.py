@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import socket
+import sys
+import types
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,17 +24,22 @@ from megamedical.errors import MegaMedicalError
 from megamedical.progress import Silence
 from universeg.augmentation import Augmentation
 from universeg.models import ModelError, load_model
-from universeg.training import command, run
+from universeg.training import command, learner, run
+from universeg.training.cache import open_arrays
 from universeg.training.checkpoint import CheckpointError
 from universeg.training.config import Config, load_config, save_config
+from universeg.training.episodes import EpisodeSampler
 from universeg.training.evaluation import Score
+from universeg.training.loading import Reader
 from universeg.training.run import TrainingError, train
-from universeg.training.tasks import TaskError
+from universeg.training.tasks import TaskChoice, TaskError, choose_tasks
 from universeg.training.team import Team, joined
 from universeg.weights import read_card
 
 ALONE = Team(0, 1, torch.device("cpu"))
 ROWS_EVERY = 4  # steps; not a multiple of those between checkpoints
+REFUSED = 7  # exit code
+PATIENCE = 120  # seconds
 SMALL = {"encoder_blocks": [4, 4], "decoder_blocks": [4]}
 DROPPING = {"model": "line", "architecture": {"dropout": 0.5}}
 
@@ -45,11 +52,12 @@ class Heard(Silence):
     """Remembers the losses and the lines, and may kill the process after a step."""
 
     def __init__(self, last=None) -> None:
-        self.losses, self.lines, self._last = [], [], last
+        self.losses, self.said, self.lines, self._last = [], [], [], last
 
     @contextmanager
     def stage(self, name, total, unit):  # noqa: ARG002
         def done(what=""):
+            self.said.append(what)
             self.losses.append(float(re.search(r"loss ([\d.]+)", what)[1]))
             if len(self.losses) == self._last:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -199,7 +207,7 @@ class TestARun:
         assert card.scores == {"dev Dice": 0.8, "dev Dice of the mean mask": 0.1}
         dice = iter((0.0, 0.0))
         trained(store, tmp_path / "shorter", steps=4, evaluation=every)
-        wanted = checkpoint(tmp_path / "shorter")["model"]
+        wanted = checkpoint(tmp_path / "shorter")["learner"]["model"]
         assert_equal(dict(load_model(outcome.weights).state_dict()), wanted)
 
     def test_gives_weights_that_say_what_they_have_seen(self, store, tmp_path):
@@ -219,23 +227,106 @@ class TestARun:
         assert type(model) is own_models.Line
         assert model.factor.item() != 2
 
+    def test_adds_a_loss_that_a_model_has_of_its_own(self, store, tmp_path):
+        heard = Heard()
+        outcome = trained(store, tmp_path / "run", listener=heard, model="ownloss", architecture={})
+        assert 9 <= heard.losses[0] <= 10  # (0 - 3)² and soft Dice
+        assert load_model(outcome.weights).own > 0
+
+    def test_is_compiled_for_training_alone(self, store, tmp_path, monkeypatch):
+        seen = []
+
+        def compiled(model):
+            return lambda *inputs: seen.append(inputs[0].shape) or model(*inputs)
+
+        monkeypatch.setattr(torch, "compile", compiled)
+        trained(store, tmp_path / "run", compile=True)
+        assert seen == [(2, 1, 16, 16)] * 9
+
+    def test_waits_for_the_device_once_a_step(self, store, monkeypatch):
+        arrays = open_arrays(store, store.attributes.groups)
+        tasks = choose_tasks(store, TaskChoice())
+        batch = Reader(arrays, ALONE.device).read([EpisodeSampler(tasks.train, 2, 0)[0]])
+        learns = learner.Learner(settings(), ALONE)
+        monkeypatch.setattr(torch.optim.Adam, "step", lambda _: None)
+        waits = []
+        for name in ("item", "tolist", "cpu", "__bool__", "__float__"):
+            wait = getattr(torch.Tensor, name)
+            monkeypatch.setattr(
+                torch.Tensor,
+                name,
+                lambda own, wait=wait, name=name: waits.append(name) or wait(own),
+            )
+        learns.learn(batch, 0)
+        assert waits == ["tolist"]
+
+    def test_says_no_dice_before_there_is_any(self, store, tmp_path):
+        heard = Heard()
+        trained(store, tmp_path / "run", listener=heard)
+        assert ["dev Dice" in said for said in heard.said] == [False] * 5 + [True] * 4
+
+    def test_counts_all_that_keep_and_read_slices_on_the_machine(
+        self, store, tmp_path, monkeypatch
+    ):
+        counted = []
+
+        def nowhere(asked, needed, device, workers, processes):
+            counted.append((workers, processes))
+            return "disk", "as asked"
+
+        monkeypatch.setattr(run, "choose_cache", nowhere)
+        beside = Team(0, 1, torch.device("cpu"), beside=3)
+        trained(store, tmp_path / "run", beside, workers=1, steps=1)
+        assert counted == [(1, 3)]
+
+    def test_closes_the_log_for_tensorboard(self, store, tmp_path, monkeypatch):
+        written = []
+
+        class Writer:
+            def __init__(self, folder, purge_step) -> None:
+                written.append((folder, purge_step))
+
+            def add_scalar(self, name, value, step):  # noqa: ARG002
+                written.append((name, step))
+
+            def close(self):
+                written.append("closed")
+
+        module = types.ModuleType("torch.utils.tensorboard")
+        module.SummaryWriter = Writer
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+        out = tmp_path / "run"
+        trained(store, out, tensorboard=True)
+        assert written[0] == (out / "tensorboard", 1)
+        assert ("dev_dice", 9) in written
+        assert written[-1] == "closed"
+        written.clear()
+        with pytest.raises(TrainingError):
+            trained(store, out.with_name("bad"), tensorboard=True, model="noloss", architecture={})
+        assert written[-1] == "closed"
+
     def test_changes_its_learning_rate_as_asked(self):
         config = settings(steps=100, optimiser={"warm_up": 4, "decay": "none"})
-        rates = [run._pace(config, step) for step in (0, 1, 3, 4, 99)]
+        rates = [learner.pace(config, step) for step in (0, 1, 3, 4, 99)]
         assert rates == [0.25, 0.5, 1, 1, 1]
         config = settings(steps=100, optimiser={"decay": "cosine"})
-        rates = [run._pace(config, step) for step in (0, 25, 50, 100, 120)]
+        rates = [learner.pace(config, step) for step in (0, 25, 50, 100, 120)]
         assert rates == pytest.approx([1, 0.5 + 0.5**1.5, 0.5, 0, 0])
 
-    def test_can_be_had_as_the_command_has_it(self, store, tmp_path, capsys):
+    def test_can_be_had_as_the_command_has_it(self, store, tmp_path, capsys, monkeypatch):
         file = tmp_path / "mine.yaml"
         save_config(settings(), file)
-        outcome = command.run(
-            str(store.location), tmp_path / "run", "demo", file, ["steps=2"], "cpu"
-        )
-        said = capsys.readouterr()
-        assert f"Best dev Dice {outcome.dice:.3f}" in said.out + said.err
-        assert load_config(tmp_path / "run" / "config.yaml") == settings(steps=2)
+        kept = []
+        monkeypatch.setattr(command, "keep_freed_memory", lambda: kept.append(True))
+        changes = ["steps=2", "tasks.unseen=['plain/*']"]
+        outcome = command.run(str(store.location), tmp_path / "run", "demo", file, changes, "cpu")
+        said = capsys.readouterr().out
+        assert "Dice on the dev split of 2 unseen tasks:" in said
+        assert f"{outcome.dice:.3f} of the network" in said
+        assert f"{outcome.mean_mask:.3f} of the mean mask of the support" in said
+        assert kept == [True]
+        wanted = settings(steps=2, tasks={"unseen": ["plain/*"]})
+        assert load_config(tmp_path / "run" / "config.yaml") == wanted
 
 
 def die_after(step, store, out, config):
@@ -286,42 +377,90 @@ class TestARunThatWasKilled:
         trained(store, tmp_path / "short", listener=heard, steps=9)
         assert "Going on after step 6 of 9." in heard.lines
         trained(store, tmp_path / "long", steps=9)
-        for name in ("model", "optimiser", "random"):
-            assert_equal(*(checkpoint(tmp_path / out)[name] for out in ("short", "long")))
+        assert_equal(*(checkpoint(tmp_path / out)["learner"] for out in ("short", "long")))
+
+    def test_says_that_the_learning_rate_follows_another_number_of_steps(self, store, tmp_path):
+        out, heard = tmp_path / "run", Heard()
+        falling = {"optimiser": {"learning_rate": 1e-2, "decay": "cosine"}}
+        trained(store, out, steps=3, **falling)
+        trained(store, out, steps=3, listener=heard, **falling)
+        assert "learning rate" not in "".join(heard.lines)
+        trained(store, out, steps=6, listener=heard, **falling)
+        assert "The learning rate follows the new number of steps, 6." in heard.lines
+        (group,) = checkpoint(out)["learner"]["optimiser"]["param_groups"]
+        assert group["lr"] == 1e-2 * learner.pace(settings(steps=6, **falling), 5)
+
+    def test_leaves_nothing_unfinished_behind(self, store, tmp_path):
+        out = tmp_path / "run"
+        trained(store, out, steps=3)
+        unfinished = [
+            out / name
+            for name in (".checkpoint.pt.7", ".best.safetensors.123", "pictures/.0000003.png.9")
+        ]
+        for path in (*unfinished, out / ".mine"):
+            path.touch()
+        trained(store, out, steps=3)
+        assert sorted(out.rglob(".*")) == [out / ".mine"]
 
 
-def take_part(rank, port, store, out, config):
-    """Be one of two processes that train together."""
+def take_part(rank, port, store, outs, *configs: Config):
+    """Be one of two processes that train together, on machines of their own."""
     torch.set_num_threads(1)
+    run._LOGGED = ROWS_EVERY
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": "1",
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
     with joined("cpu") as team:
-        train(config, open_store(store), out, team, Silence())
+        assert team.beside == 1
+        for config in configs:
+            try:
+                train(config, open_store(store), outs[rank], team, Silence())
+            except CheckpointError:
+                sys.exit(REFUSED)
+
+
+def together(store, outs, *configs: Config):
+    """The exit codes of two processes that train together."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = port, str(store.location), outs
+    processes = [started(take_part, rank, *where, *configs) for rank in range(2)]
+    for process in processes:
+        process.join(PATIENCE)
+        process.kill()  # one that waits for the other would do so for ever
+    return [process.exitcode for process in processes]
 
 
 class TestTwoProcesses:
-    def test_learn_what_one_would(self, store, tmp_path):
-        config = settings(steps=3, batch_size=4)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        where = str(store.location), tmp_path / "two", config
-        processes = [started(take_part, rank, port, *where) for rank in range(2)]
-        for process in processes:
-            process.join()
-        assert [process.exitcode for process in processes] == [0, 0]
-        trained(store, tmp_path / "one", steps=3, batch_size=4)
-        one, two = (checkpoint(tmp_path / name) for name in ("one", "two"))
-        for name, weights in one["model"].items():
-            torch.testing.assert_close(two["model"][name], weights, atol=1e-6, rtol=0)
-        assert two["best"] == pytest.approx(one["best"], abs=1e-6)
-        for found, wanted in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
-            assert found == pytest.approx(wanted, abs=1e-6)
+    def test_learn_what_one_would_though_one_of_them_alone_has_the_folder(self, store, tmp_path):
+        one, two, elsewhere = (tmp_path / name for name in ("one", "two", "elsewhere"))
+        elsewhere.mkdir()
+        others = '{"step": 99}\n'
+        (elsewhere / "log.jsonl").write_text(others)
+        shorter, config = (settings(steps=steps, batch_size=4) for steps in (3, 6))
+        assert together(store, (two, elsewhere), shorter, config) == [0, 0]
+        assert [path.name for path in elsewhere.iterdir()] == ["log.jsonl"]
+        assert (elsewhere / "log.jsonl").read_text() == others
+        trained(store, one, steps=3, batch_size=4)
+        trained(store, one, steps=6, batch_size=4)
+        wanted, found = (checkpoint(out) for out in (one, two))
+        for name, weights in wanted["learner"]["model"].items():
+            torch.testing.assert_close(found["learner"]["model"][name], weights, atol=1e-6, rtol=0)
+        assert found["best"] == pytest.approx(wanted["best"], abs=1e-6)
+        for row, expected in zip(rows(two), rows(one), strict=True):
+            assert row == pytest.approx(expected, abs=1e-6)
+
+    def test_stop_together_where_the_leader_cannot_go_on(self, store, tmp_path):
+        two, elsewhere = tmp_path / "two", tmp_path / "elsewhere"
+        trained(store, two, steps=3)
+        assert together(store, (two, elsewhere), settings(seed=1)) == [REFUSED, REFUSED]
+        assert not elsewhere.exists()
 
     def test_cannot_share_what_cannot_be_halved(self, store, tmp_path):
         with pytest.raises(TrainingError, match="2 processes cannot share batches of 3") as error:
@@ -343,8 +482,9 @@ class TestARunStops:
         stopped, before = checkpoint(out, "stopped.pt"), checkpoint(out)
         assert stopped["step"] == before["step"] == 2
         for name in ("factor", "added"):
-            assert stopped["model"][name].isfinite()
-            assert torch.equal(stopped["model"][name], before["model"][name])
+            weights = stopped["learner"]["model"][name]
+            assert weights.isfinite()
+            assert torch.equal(weights, before["learner"]["model"][name])
 
 
 class TestARunIsRefused:
@@ -376,6 +516,12 @@ class TestARunIsRefused:
         assert "--out" in error.value.remedy
         assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
+    def test_for_fewer_steps_than_it_has_taken(self, store, tmp_path):
+        trained(store, tmp_path / "run", steps=3)
+        with pytest.raises(CheckpointError, match="has taken 3 steps") as error:
+            trained(store, tmp_path / "run", steps=2)
+        assert "more than 3" in error.value.remedy
+
     def test_in_the_folder_of_a_run_on_another_store(self, store, tmp_path):
         trained(store, tmp_path / "run", steps=3)
         other = write_store(tmp_path / "store", Discs("plain"))
@@ -391,7 +537,7 @@ class TestARunIsRefused:
         if damage == "list":
             torch.save([1, 2], path)
         elif damage == "lacking":
-            torch.save({name: content[name] for name in ("step", "model")}, path)
+            torch.save({name: content[name] for name in ("step", "learner")}, path)
         else:
             damaged = {"empty": b"", "cut": whole[: len(whole) // 2], "text": b"<!doctype html>"}
             path.write_bytes(damaged[damage])
@@ -418,3 +564,41 @@ class TestARunIsRefused:
         ):
             pass
         assert "cpu" in error.value.remedy
+
+
+class TestGoingOnFromWeights:
+    def test_begins_as_good_as_they_are_and_remembers_what_they_saw(self, store, tmp_path):
+        first = train(settings(steps=5), store, tmp_path / "first", ALONE, Silence())
+        both = write_store(tmp_path / "another", Discs("later"))
+        heard = Heard()
+        outcome = train(
+            settings(steps=1, begin_with=str(first.weights), optimiser={"learning_rate": 1e-9}),
+            both,
+            tmp_path / "second",
+            ALONE,
+            heard,
+        )
+        before, after = (load_model(each.weights).state_dict() for each in (first, outcome))
+        for name, tensor in before.items():
+            torch.testing.assert_close(after[name], tensor, atol=1e-6, rtol=0)
+        assert set(read_card(outcome.weights).groups) == {
+            "later/discs",
+            *read_card(first.weights).groups,
+        }
+
+    def test_weights_of_another_network_are_refused(self, store, tmp_path):
+        first = train(settings(steps=1), store, tmp_path / "first", ALONE, Silence())
+        other = settings(
+            architecture={"encoder_blocks": [4, 6], "decoder_blocks": [4]},
+            begin_with=str(first.weights),
+        )
+        with pytest.raises(MegaMedicalError, match="is not for this network"):
+            train(other, store, tmp_path / "second", ALONE, Silence())
+
+
+def test_a_network_that_finds_nothing_any_more_is_told(store, tmp_path, monkeypatch):
+    dice = iter([0.5, 0.0, 0.0])
+    monkeypatch.setattr(run, "judge", lambda *_: [Score("kidney", "plain", next(dice), 0.4)])
+    heard = Heard()
+    train(settings(steps=10), store, tmp_path / "out", ALONE, heard)
+    assert sum("finds nothing any more" in line for line in heard.lines) == 1

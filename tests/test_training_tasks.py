@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from tiny_store import Discs, write_store
@@ -102,7 +104,6 @@ def test_a_label_must_cover_enough_of_a_slice_in_training_only(store):
     "choice",
     [
         {"roles": ("dev",)},
-        {"include": ("nothing/*",)},
         {"exclude": ("*",)},
         {"unseen": ("*",)},
         {"minimum_area": 0.9},
@@ -113,6 +114,23 @@ def test_says_why_there_is_nothing_to_train_on(store, choice):
         chosen(store, **choice)
     assert str(store.location) in error.value.problem
     assert "megamedical list" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("choice", "setting", "near"),
+    [
+        ({"include": ("*", "plane/*")}, "tasks.include names plane/*", "plain/*"),
+        ({"exclude": ("plain",)}, "tasks.exclude names plain", "plain/*"),
+        ({"unseen": (KIDNEY[:-1],)}, f"tasks.unseen names {KIDNEY[:-1]}", KIDNEY),
+        ({"unseen": ("*/kidny",)}, "tasks.unseen names */kidny", "`Store.tasks`"),
+        ({"weights": {"dataset": {"plainn": 2}}}, "tasks.weights.dataset names plainn", "plain"),
+        ({"weights": {"plane": {"axail": 0}}}, "tasks.weights.plane names axail", "axial"),
+    ],
+)
+def test_refuses_what_no_task_is_called(store, choice, setting, near):
+    with pytest.raises(TaskError, match=f"^{re.escape(setting)}, and nothing in .*store") as error:
+        chosen(store, **choice)
+    assert near in error.value.remedy
 
 
 def test_says_that_there_is_nothing_to_judge_by(tmp_path):

@@ -1,15 +1,16 @@
 """In-context segmenters by name, and from files of weights.
 
 A model is a `torch.nn.Module` whose `forward(query, support_images, support_labels)` takes
-(B, 1, H, W) and twice (B, S, 1, H, W), all in [0, 1], and gives logits, (B, 1, H, W). A package
-registers its own as an entry point of the group `universeg.models`; the keyword arguments of the
-class are its architecture, and must be such as JSON can hold.
+(B, 1, H, W) and twice (B, S, 1, H, W), all in [0, 1], and gives logits, (B, 1, H, W). While it is
+trained it may give `(logits, own_loss)`: a loss of its own, a scalar, is added to that of the
+logits. A package registers its own as an entry point of the group `universeg.models`; the keyword
+arguments of the class are its architecture, and must be such as JSON can hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from torch import nn
 
 from megamedical.errors import MegaMedicalError
 from universeg.network import UniverSeg
-from universeg.release import RELEASES
-from universeg.weights import expect_layout, read_file
+from universeg.release import RELEASES, obtain
+from universeg.weights import expect_layout, read_card, read_file
 
 _GROUP = "universeg.models"
 
@@ -36,15 +37,15 @@ def make_model(name: str, architecture: Mapping[str, Any]) -> nn.Module:
     """An untrained model.
 
     Raises:
-        ModelError: there is none of this name, or it does not take such an architecture.
+        ModelError: there is none of this name, or more than one; or its package cannot be imported,
+            or it does not take such an architecture.
     """
-    found = entry_points(group=_GROUP, name=name)
-    if not found:
-        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
-    (entry,) = found
+    entry = _entry(name)
     try:
-        model: nn.Module = entry.load()(**architecture)
-    except (TypeError, ValueError) as error:
+        model: nn.Module = _loaded(entry)(**architecture)
+    except ImportError as error:
+        raise _not_imported(entry, error) from error
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be made so: {error}", "Change `architecture`.") from error
     return model
 
@@ -67,3 +68,39 @@ def load_model(weights: str | Path) -> nn.Module:
     expect_layout(path, tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model
+
+
+def seen_by(weights: str | Path) -> Mapping[str, str]:
+    """The fingerprint of each `<dataset>/<group>` that weights say they have seen."""
+    path = obtain(str(weights)) if weights in RELEASES else Path(weights)
+    card = read_card(path) if path.suffix == ".safetensors" else None
+    return card.groups if card else {}
+
+
+def _entry(name: str) -> EntryPoint:
+    """Where the model of a name is to be had."""
+    entries = list(entry_points(group=_GROUP, name=name))
+    if not entries:
+        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
+    if len(entries) > 1:
+        packages = sorted(entry.dist.name for entry in entries if entry.dist)
+        raise ModelError(
+            f"{name} is a model of several packages: {', '.join(packages)}",
+            "Uninstall all but one of them.",
+        )
+    return entries[0]
+
+
+def _loaded(entry: EntryPoint) -> Callable[..., nn.Module]:
+    try:
+        make: Callable[..., nn.Module] = entry.load()
+    except AttributeError as error:
+        raise _not_imported(entry, error) from error
+    return make
+
+
+def _not_imported(entry: EntryPoint, error: Exception) -> ModelError:
+    return ModelError(
+        f"{entry.name} cannot be imported from {entry.value}: {error}",
+        "Install its package anew, with all that it needs.",
+    )

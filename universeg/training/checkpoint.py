@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 
 from megamedical.errors import MegaMedicalError
 from megamedical.location import whole_file
+
+_MAY_CHANGE = {"steps", "save_every", "workers", "cache", "compile", "tensorboard"}
 
 
 class CheckpointError(MegaMedicalError):
@@ -20,16 +23,13 @@ class CheckpointError(MegaMedicalError):
 class Checkpoint:
     """The state of a run after so many steps.
 
-    Episodes and their augmentation follow from the seed and their number, so the step stands for
-    the state of both; `random` is PyTorch's own generators, for models that use them. `losses` are
-    those of the steps that the log does not have yet.
+    Episodes, their augmentation and the learning rate follow from the settings and the number of
+    the step, so that stands for the state of all. `losses` are those of the steps that the log does
+    not have yet; `learner` is what `Learner.state` gave.
     """
 
     step: int
-    model: dict[str, Any]
-    optimiser: dict[str, Any]
-    schedule: dict[str, Any]
-    random: dict[str, Any]
+    learner: dict[str, Any]
     losses: list[float]
     best: float
     mean_mask: float
@@ -55,14 +55,24 @@ class Checkpoint:
                 f"{path} is damaged, or no checkpoint", "Delete it to begin anew."
             ) from error
 
+    def expect_same_run(self, settings: Mapping[str, Any], store: str, path: Path) -> None:
+        """Make sure that a run of some settings, on a store of a fingerprint, may go on from here.
 
-def random_state() -> dict[str, Any]:
-    """The state of PyTorch's generators."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Set PyTorch's generators to a state."""
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
-        torch.cuda.set_rng_state_all(state["cuda"])
+        Raises:
+            CheckpointError: it is of another run, or has as many steps already.
+        """
+        others = {
+            name for name, value in self.settings.items() if settings.get(name) != value
+        } - _MAY_CHANGE
+        if store != self.store:
+            others.add("the store")
+        if others:
+            raise CheckpointError(
+                f"{path} is of a run with another setting of {', '.join(sorted(others))}",
+                "Name another --out, or give the settings of that run.",
+            )
+        if settings["steps"] != self.settings["steps"] and settings["steps"] <= self.step:
+            raise CheckpointError(
+                f"{path} is of a run that has taken {self.step} steps",
+                f"Set steps to more than {self.step}, or name another --out.",
+            )

@@ -17,6 +17,7 @@ from universeg.training.cache import open_arrays
 from universeg.training.config import resolve
 from universeg.training.episodes import EpisodeSampler
 from universeg.training.loading import Reader
+from universeg.training.memory import keep_freed_memory
 from universeg.training.run import Outcome, train
 from universeg.training.tasks import choose_tasks
 from universeg.training.team import joined
@@ -34,8 +35,8 @@ def preview(
     opened = open_store(store)
     tasks = choose_tasks(opened, settings.tasks).train
     episode = EpisodeSampler(tasks, settings.support_size, settings.seed, settings.tasks)[0]
-    arrays = open_arrays(opened, [episode.task.group], "none")
-    batch = Reader(arrays, "none", torch.device("cpu")).read([episode])
+    arrays = open_arrays(opened, [episode.task.group])
+    batch = Reader(arrays, torch.device("cpu")).read([episode])
     sheet = augmentation_sheet(
         batch.images[0], batch.masks[0], settings.augmentation, settings.seed
     )
@@ -59,14 +60,18 @@ def run(
     settings = resolve(preset, config, changes)
     console = terminal()
     with joined(device) as team:
+        if team.device.type == "cpu":
+            keep_freed_memory()
         heard: Listener = listener(console) if team.leads else Silence()
         outcome = train(settings, open_store(store), out, team, heard)
         if team.leads:
             say(
                 console,
-                f"Best dev Dice {outcome.dice:.3f}; the mean mask of the support has "
-                f"{outcome.mean_mask:.3f}. {outcome.examples:.1f} episodes/s, "
-                f"{outcome.waited:.1%} of the time spent waiting for slices.",
+                f"{outcome.examples:.1f} episodes/s; {outcome.waited:.1%} of the time was spent "
+                "waiting for slices.",
             )
+            say(console, f"Dice on the dev split of {outcome.judged}:")
+            say(console, f"  {outcome.dice:.3f} of the network")
+            say(console, f"  {outcome.mean_mask:.3f} of the mean mask of the support")
             say(console, f"Weights: {outcome.weights}")
     return outcome

@@ -59,6 +59,8 @@ class Config(_Settings):
     """The network, by its name: see `universeg.models`."""
     architecture: dict[str, Any] = {}
     """Keyword arguments of the network."""
+    begin_with: str = ""
+    """Trained weights to go on from: a file, or a release; else they are drawn from the seed."""
     resolution: int = Field(default=128, ge=16)
     """Height and width of the slices; the store's."""
     support_size: int = Field(default=64, ge=1)
@@ -80,7 +82,7 @@ class Config(_Settings):
     tasks: TaskChoice = TaskChoice()
     """Which are learnt."""
     augmentation: Augmentation = Augmentation()
-    """Of tasks and of images (paper, section 3.4)."""
+    """Of tasks and of images (paper, section 3.4); `none` sets each probability to 0."""
     evaluation: Evaluation = Evaluation()
     """See there."""
     save_every: int = Field(default=1000, ge=1)
@@ -106,7 +108,7 @@ def resolve(preset: str, file: Path | None = None, changes: Sequence[str] = ()) 
     """
     if preset not in presets():
         raise ConfigError(f"There is no preset {preset}", f"There are {', '.join(presets())}.")
-    settings = _parsed((_PRESETS / f"{preset}.yaml").read_bytes(), preset)
+    settings = _changed({}, _parsed((_PRESETS / f"{preset}.yaml").read_bytes(), preset))
     if file is not None:
         if not file.is_file():
             raise ConfigError(f"There are no settings at {file}", "Name a YAML file.")
@@ -175,6 +177,8 @@ def _changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
     before = settings.get("model", Config.model_fields["model"].default)
     is_other = changes.get("model", before) != before
     kept = {name: value for name, value in settings.items() if name != "architecture"}
+    if changes.get("augmentation") == "none":
+        changes = {**changes, "augmentation": Augmentation.none().model_dump()}
     return _merged(kept if is_other else settings, changes)
 
 

@@ -49,7 +49,7 @@ class EpisodeSampler:
     """
 
     def __init__(
-        self, tasks: Sequence[Task], support_size: int, seed: int, weights: TaskChoice | None = None
+        self, tasks: Sequence[Task], support_size: int, seed: int, choice: TaskChoice | None = None
     ) -> None:
         """Prepare to draw.
 
@@ -57,12 +57,12 @@ class EpisodeSampler:
             tasks: at least one.
             support_size: S.
             seed: another seed gives other episodes.
-            weights: where levels are not to be drawn uniformly.
+            choice: its weights say where levels are not to be drawn uniformly.
 
         Raises:
             TaskError: all tasks have a weight of 0.
         """
-        root = _branch(tasks, 0, weights or TaskChoice())
+        root = _branch(tasks, 0, choice or TaskChoice())
         if root is None:
             raise TaskError("Every task has a weight of 0", "Change tasks.weights.")
         self._root = root

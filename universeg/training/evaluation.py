@@ -74,21 +74,17 @@ def judge(
     model: nn.Module, reader: Reader, episodes: Sequence[Episode], precision: torch.dtype
 ) -> list[Score]:
     """Score episodes, one at a time: supports are large."""
-    scores = []
+    dice = []
     for episode in episodes:
         batch = reader.read([episode])
         with torch.autocast(batch.images.device.type, precision, precision != torch.float32):
             found = predict(model, batch)
         mean_mask = batch.masks[:, 1:].mean(1, keepdim=True)
-        scores.append(
-            Score(
-                episode.task.name,
-                episode.task.levels["dataset"],
-                dice_score(found, batch.truth).item(),
-                dice_score(mean_mask, batch.truth).item(),
-            )
-        )
-    return scores
+        dice.append(torch.cat([dice_score(masks, batch.truth) for masks in (found, mean_mask)]))
+    return [
+        Score(episode.task.name, episode.task.levels["dataset"], *both)
+        for episode, both in zip(episodes, torch.stack(dice).tolist() if dice else [], strict=True)
+    ]
 
 
 def _of_task(task: Task, queries: int, support_size: int, seed: int) -> Iterator[Episode]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from universeg.augmentation import Augmentation, augment
-from universeg.training.cache import Arrays, Cache, read_episode
+from universeg.training.cache import Arrays, read_episode
 from universeg.training.episodes import Episode, EpisodeSampler
 
 _AUGMENT = 1  # so that augmentation draws other numbers than the sampler did
@@ -41,57 +41,24 @@ class Batch:
 class Reader:
     """Reads episodes onto a device."""
 
-    def __init__(self, arrays: Arrays, cache: Cache, device: torch.device) -> None:
-        """Take the slices to where they are kept.
+    def __init__(self, arrays: Arrays, device: torch.device) -> None:
+        """Take what there is to read.
 
         Args:
             arrays: of each group.
-            cache: `device` keeps them there.
             device: where batches are wanted.
         """
-        self._device = device
-        self._arrays = arrays
-        self._on_device: Mapping[str, tuple[Tensor, Tensor]] | None = None
-        if cache == "device":
-            self._on_device = {
-                group: (images.slices.to(device), masks.slices.to(device))  # type: ignore[attr-defined]
-                for group, (images, masks) in arrays.items()
-            }
+        self.arrays = arrays
+        self.device = device
 
     def read(self, episodes: Sequence[Episode]) -> Batch:
         """A batch of episodes of one support size."""
-        if self._on_device is None:
-            return self.placed(
-                stacked([read_episode(episode, self._arrays) for episode in episodes])
-            )
-        return self.placed(stacked([self._gathered(episode) for episode in episodes]))
+        return self.placed(stacked([read_episode(episode, self.arrays) for episode in episodes]))
 
     def placed(self, read: tuple[Tensor, Tensor]) -> Batch:
         """Images and masks of some episodes, (B, 1 + S, H, W), as a batch on the device."""
-        images, masks = read
-        if self._device.type == "cuda" and not images.is_cuda:
-            images, masks = images.pin_memory(), masks.pin_memory()
-        images = images.to(self._device, non_blocking=True)
-        masks = masks.to(self._device, non_blocking=True)
+        images, masks = (part.to(self.device, non_blocking=True) for part in read)
         return Batch(images.float(), masks.float() / 255)
-
-    def _gathered(self, episode: Episode) -> tuple[Tensor, Tensor]:
-        assert self._on_device is not None  # noqa: S101
-        images, masks = self._on_device[episode.task.group]
-        return (
-            images[torch.from_numpy(episode.images).to(self._device)],
-            masks[torch.from_numpy(episode.masks).to(self._device)],
-        )
-
-    @property
-    def needs_no_workers(self) -> bool:
-        """Whether the device itself gathers the slices."""
-        return self._on_device is not None
-
-    @property
-    def arrays(self) -> Arrays:
-        """What it reads from."""
-        return self._arrays
 
 
 def stacked(read: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -115,7 +82,7 @@ class Loader:
         self._reader = reader
         self._augmentation = augmentation
         self._seed = seed
-        self._workers = 0 if reader.needs_no_workers else workers
+        self._workers = workers
         self.waited = 0.0
 
     def batches(self, steps: Sequence[Sequence[int]]) -> Iterator[Batch]:
@@ -141,6 +108,7 @@ class Loader:
             num_workers=self._workers,
             collate_fn=stacked,
             prefetch_factor=4,
+            pin_memory=self._reader.device.type == "cuda",
             generator=torch.Generator(),  # else a run that goes on would draw from PyTorch's own
         )
         yield from map(self._reader.placed, loader)

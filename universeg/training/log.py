@@ -34,6 +34,24 @@ class Log:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
+    def close(self) -> None:
+        """Write what TensorBoard does not have yet; the file of JSON lines has all."""
+        if self._board:
+            self._board.close()
+
+
+class Unwritten(Log):
+    """The log of a process that does not lead."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    def write(self, step: int, **values: float) -> None:
+        """See `Log`."""
+
+    def close(self) -> None:
+        """See `Log`."""
+
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """All whole lines: the last may have been cut off."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,6 +25,8 @@ LEVELS: tuple[Level, ...] = ("dataset", "group", "modality", "plane", "label", "
 Weight = Annotated[float, Field(ge=0)]
 
 _Columns = Mapping[str, NDArray[Any]]
+
+_ALIKE = 0.5  # of 1: a pattern is shorter than the names that it means
 
 
 class TaskError(MegaMedicalError):
@@ -115,8 +118,10 @@ def choose_tasks(store: Store, choice: TaskChoice) -> Tasks:
     support.
 
     Raises:
-        TaskError: none is left, or there is nothing to judge the training by.
+        TaskError: none is left, or there is nothing to judge the training by; or the choice names
+            what the store does not have.
     """
+    _expect_named(store, choice)
     left_out: Counter[str] = Counter()
     train: list[Task] = []
     unseen: list[Task] = []
@@ -148,6 +153,34 @@ def choose_tasks(store: Store, choice: TaskChoice) -> Tasks:
             "Build datasets with more patients into it, or set tasks.unseen otherwise.",
         )
     return tasks
+
+
+def _expect_named(store: Store, choice: TaskChoice) -> None:
+    """Make sure that every pattern and every weight is of something that the store has."""
+    tasks = list(store.tasks["task"])
+    for setting in ("include", "exclude", "unseen"):
+        for pattern in getattr(choice, setting):
+            if tasks and not any(fnmatchcase(name, pattern) for name in tasks):
+                raise _no_such(store, f"tasks.{setting}", pattern, {*tasks, *_branches(tasks)})
+    for level, weights in choice.weights.items():
+        names = set(store.tasks[level])
+        for name in sorted(weights.keys() - names):
+            raise _no_such(store, f"tasks.weights.{level}", name, names)
+
+
+def _branches(tasks: Sequence[str]) -> Iterator[str]:
+    """Patterns of all that the tasks have in common: `acdc/*`, `acdc/challenge2017/*`."""
+    for name in tasks:
+        parts = name.split("/")
+        yield from ("/".join([*parts[:level], "*"]) for level in range(1, len(parts)))
+
+
+def _no_such(store: Store, setting: str, name: str, known: Collection[str]) -> TaskError:
+    near = get_close_matches(name, sorted(known), cutoff=_ALIKE)
+    return TaskError(
+        f"{setting} names {name}, and nothing in {store.location} is called so",
+        f"The nearest names are {', '.join(near)}." if near else "See `Store.tasks`.",
+    )
 
 
 def _columns(examples: pd.DataFrame) -> _Columns:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,11 +20,15 @@ _Thing = TypeVar("_Thing")
 
 @dataclass(frozen=True)
 class Team:
-    """One process of a team: its `rank` of `size`, and its device."""
+    """One process of a team: its `rank` of `size`, and its device.
+
+    `beside` are the processes of the team on this machine, itself among them.
+    """
 
     rank: int
     size: int
     device: torch.device
+    beside: int = 1
 
     @property
     def leads(self) -> bool:
@@ -43,12 +47,31 @@ class Team:
         each = len(things) // self.size
         return things[self.rank * each : (self.rank + 1) * each]
 
-    def mean(self, value: Tensor) -> float:
-        """The mean of a number over the team."""
+    def mean(self, values: Tensor) -> list[float]:
+        """The means over the team of some numbers, (n,)."""
         if self.size > 1:
-            value = value.detach().clone()
-            dist.all_reduce(value)
-        return value.item() / self.size
+            values = values.clone()
+            dist.all_reduce(values)
+        return (values / self.size).tolist()
+
+    def from_leader(self, make: Callable[[], _Thing]) -> _Thing:
+        """What the leader makes; where it fails, all of them do.
+
+        Raises:
+            MegaMedicalError: what the leader raised.
+        """
+        if self.size == 1:
+            return make()
+        answer: list[Any] = [None]
+        if self.leads:
+            try:
+                answer = [make()]
+            except MegaMedicalError as error:
+                answer = [error]
+        dist.broadcast_object_list(answer)
+        if isinstance(answer[0], MegaMedicalError):
+            raise answer[0]
+        return answer[0]
 
     def gather(self, things: Sequence[_Thing]) -> list[_Thing]:
         """What all processes have, those of the first rank first."""
@@ -77,7 +100,7 @@ def joined(device: str) -> Iterator[Team]:
         return
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Team(rank, size, chosen)
+        yield Team(rank, size, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
     finally:
         dist.destroy_process_group()
 
