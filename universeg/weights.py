@@ -141,7 +141,10 @@ def _write(model: nn.Module, path: Path, config: Mapping[str, Any], card: ModelC
     metadata = {_KEY: json.dumps({"version": _VERSION, **config})}
     if card:
         metadata[_CARD] = card.model_dump_json()
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {  # copies: safetensors refuses what several names share
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     with whole_file(path) as unfinished:
         save_file(tensors, unfinished, metadata=metadata)
 

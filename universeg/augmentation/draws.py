@@ -62,7 +62,7 @@ class Draws:
 
     def _uniform(self, low: float, high: float) -> Tensor:
         values = self._numbers.uniform(low, high, (self.count, 1, 1)).astype(np.float32)
-        return torch.from_numpy(values).to(self._fields.device)
+        return torch.from_numpy(values).to(self._fields.device, non_blocking=True)
 
 
 def replace(
@@ -81,5 +81,5 @@ def replace(
     if len(drawn) == 1:
         stack.copy_(operation(stack, *values))
         return
-    part = drawn.nonzero().squeeze(1).to(stack.device)
+    part = drawn.nonzero().squeeze(1).to(stack.device, non_blocking=True)
     stack[part] = operation(stack[part], *(value[part] for value in values))
