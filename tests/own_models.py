@@ -55,6 +55,14 @@ class OwnLoss(Line):
         return (logits, (self.own - 3) ** 2) if self.training else logits
 
 
+class Tied(Line):
+    """One weight has two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.same = self.factor
+
+
 class Wide(nn.Module):
     """Cannot be made with a negative width, as PyTorch says."""
 
@@ -71,7 +79,7 @@ class Lacking(nn.Module):
         import no_such_package  # noqa: F401
 
 
-MODELS = (Line, NoLoss, NoGradient, OwnLoss, Wide, Lacking)
+MODELS = (Line, NoLoss, NoGradient, OwnLoss, Tied, Wide, Lacking)
 NAMES = {model.__name__.lower(): f"own_models:{model.__name__}" for model in MODELS}
 NOWHERE = {"gone": "own_models:Gone", "absent": "no_such_package:Model"}
 

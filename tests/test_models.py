@@ -48,6 +48,7 @@ def assert_same(found, expected):
     [
         ("universeg", {"encoder_blocks": [3, 4, 5], "decoder_blocks": [2, 6]}),
         ("line", {"factor": 0.25, "dropout": 0.5}),
+        ("tied", {}),
     ],
 )
 def test_what_is_trained_is_loaded_again_with_its_card(tmp_path, name, architecture):
