@@ -16,7 +16,7 @@ from megamedical import __version__, catalog, pipeline
 from megamedical.progress import Bars, Lines, listener
 from megamedical.verify import verify
 
-COMMANDS = ("list", "plan", "build", "verify", "info", "preview", "licences")
+COMMANDS = ("list", "plan", "build", "verify", "info", "preview", "licences", "new", "check")
 ESCAPE = "\x1b"
 
 
