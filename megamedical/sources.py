@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def obtain(
     checksum: bool = True,
     offline: bool = False,
     report: Report | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> Obtained:
     """Find an archive on disk, or else download it.
 
@@ -36,6 +39,7 @@ def obtain(
     `<raw>/<dataset>/archives/`; what is downloaded goes there. A mirror's `SHA256SUMS` overrides
     the manifest's checksum; without either, or with `checksum=False`, the file is taken as it is.
     Its SHA-256 is remembered beside the raw archives and computed again only when the file changed.
+    `report` and `wait` are those of `download`.
 
     Raises:
         ArchiveError: the file is not the expected one, or the disk is full.
@@ -43,7 +47,7 @@ def obtain(
             where to put it.
     """
     wanted = _Wanted(dataset, archive, raw, mirror)
-    memory = _Memory(wanted.kept.with_name(f".{archive.name}.verified.json"))
+    memory = _memory_of(wanted.kept)
     expected, size = wanted.expectation if checksum else (None, None)
     for path in wanted.places:
         if path.is_file():
@@ -52,7 +56,7 @@ def obtain(
     if offline or not archive.urls:
         raise wanted.missing(offline)
     try:
-        download(archive.urls, wanted.kept, expected=expected, size=size, report=report)
+        download(archive.urls, wanted.kept, expected=expected, size=size, report=report, wait=wait)
     except Unobtainable as error:
         raise Unobtainable(error.problem, wanted.remedy) from error
     if expected:
@@ -65,6 +69,11 @@ def places(
 ) -> tuple[Path, ...]:
     """Where an archive is looked for, in that order."""
     return _Wanted(dataset, archive, raw, mirror).places
+
+
+def remember(path: Path, digests: dict[Algorithm, str]) -> None:
+    """Note what an archive in a raw folder hashes to, so that `obtain` need not do it again."""
+    _memory_of(path).remember(path, digests)
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,10 @@ def _wrong(path: Path, difference: str) -> ArchiveError:
         "Delete it and run again to fetch it anew. If its owners have repacked it and you trust "
         "it, use --no-checksum.",
     )
+
+
+def _memory_of(kept: Path) -> _Memory:
+    return _Memory(kept.with_name(f".{kept.name}.verified.json"))
 
 
 class _Memory:

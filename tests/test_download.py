@@ -5,11 +5,9 @@ import hashlib
 import json
 import shutil
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import FileIO
 from pathlib import Path
 
@@ -18,147 +16,33 @@ import requests
 import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from misbehaving import (
+    OTHER,
+    SCANS,
+    Site,
+    chunked,
+    hang_up,
+    redirect,
+    running_site,
+    serve,
+    status,
+)
 
 from megamedical.checksums import Digest, digest_of, read_sums, sha256_of
 from megamedical.download import download, without_secrets
 from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
 
-SCANS = b"PK\x03\x04" + bytes(i * i % 251 for i in range(200_000))
-OTHER = SCANS[::-1]
-
-Answer = Callable[["Visit"], None]
-
-
-class Visit(BaseHTTPRequestHandler):
-    """One request, answered as the site's script says."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Site"
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        self.server.asked.append((path, self.headers.get("Range")))
-        self.server.conditions.append(self.headers.get("If-Range"))
-        answers = self.server.script[path]
-        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
-
-    def end_headers(self):
-        self.send_header("Connection", "close")
-        super().end_headers()
-
-    def log_message(self, *_: object):
-        pass
-
-
-class Site(ThreadingHTTPServer):
-    """A server whose answers to each path are given in advance; the last one is repeated."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Visit)
-        self.script: dict[str, list[Answer]] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.conditions: list[str | None] = []
-        self.over = threading.Event()
-
-    def url(self, path: str, *answers: Answer) -> str:
-        self.script[path] = list(answers)
-        return f"http://127.0.0.1:{self.server_address[1]}{path}"
-
-    def handle_error(self, request, client_address):
-        pass
-
 
 @pytest.fixture
 def site(monkeypatch) -> Iterator[Site]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Site() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with running_site() as server:
         yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def target(tmp_path) -> Path:
     return tmp_path / "raw" / "acdc" / "archives" / "ACDC.zip"
-
-
-def serve(
-    content: bytes = SCANS,
-    *,
-    etag: str | None = '"v1"',
-    modified: str | None = None,
-    ranges: bool = True,
-    if_range: bool = True,
-    until: int | None = None,
-    stall: bool = False,
-    length: int | None = None,
-    kind: str = "application/zip",
-) -> Answer:
-    """Serve a content as a good server does, or with one fault: cut at `until`, stalling there."""
-
-    def answer(visit: Visit) -> None:
-        span = visit.headers.get("Range")
-        condition = visit.headers.get("If-Range")
-        # A weak ETag is none here (RFC 9110, section 13.1.5).
-        strong = [tag for tag in (etag, modified) if tag and not tag.startswith("W/")]
-        known = condition in strong or condition is None or not if_range
-        start = int(span.removeprefix("bytes=").rstrip("-")) if span and ranges and known else 0
-        if start >= len(content):
-            status(416)(visit)
-            return
-        visit.send_response(206 if start else 200)
-        visit.send_header("Content-Type", kind)
-        visit.send_header("Content-Length", str((length or len(content)) - start))
-        if etag:
-            visit.send_header("ETag", etag)
-        if modified:
-            visit.send_header("Last-Modified", modified)
-        if start:
-            visit.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        visit.end_headers()
-        visit.wfile.write(content[start:until])
-        visit.wfile.flush()
-        if stall:
-            visit.server.over.wait()
-
-    return answer
-
-
-def status(code: int, **headers: str) -> Answer:
-    def answer(visit: Visit) -> None:
-        visit.send_response(code)
-        for name, value in headers.items():
-            visit.send_header(name.replace("_", "-"), value)
-        visit.send_header("Content-Length", "0")
-        visit.end_headers()
-
-    return answer
-
-
-def redirect(location: str) -> Answer:
-    return status(302, Location=location)
-
-
-def hang_up(visit: Visit) -> None:
-    """Close the connection before a single byte of an answer."""
-    visit.close_connection = True
-
-
-def chunked(content: bytes, *, whole: bool) -> Answer:
-    def answer(visit: Visit) -> None:
-        visit.send_response(200)
-        visit.send_header("Transfer-Encoding", "chunked")
-        visit.end_headers()
-        visit.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
-        if whole:
-            visit.wfile.write(b"0\r\n\r\n")
-
-    return answer
 
 
 def sha256(content: bytes, who: str = "the manifest of acdc") -> Digest:
@@ -420,7 +304,7 @@ def test_failure_lists_every_mirror_with_its_reason(site, target):
         site.url("/login.zip", serve(b"  <!DOCTYPE html><html>Sign in", kind="text/plain")),
         site.url("/landing.zip", serve(b"\n<!-- hi -->\n<html>Data", kind="x/y")),
         site.url("/circle.zip", redirect("/circle.zip")),
-        "ftp://127.0.0.1/a.zip",
+        "sftp://127.0.0.1/a.zip",
         "http://[bad/a.zip",
     ]
     with pytest.raises(Unobtainable) as failure:
@@ -430,7 +314,15 @@ def test_failure_lists_every_mirror_with_its_reason(site, target):
     assert [line.partition(": ")[0].strip(" -") for line in lines[1:]] == urls
     for line, reason in zip(
         lines[1:],
-        ["404 Not Found", "terms", "web page", "web page", "circles", "only http", "InvalidURL"],
+        [
+            "404 Not Found",
+            "terms",
+            "web page",
+            "web page",
+            "circles",
+            "only those that begin with http, https, ftp, gdrive",
+            "InvalidURL",
+        ],
         strict=True,
     ):
         assert reason in line
