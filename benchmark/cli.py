@@ -75,6 +75,7 @@ def run(
     a task is missing from the store, or that a method failed somewhere.
     """
     with errors_explained():
+        from benchmark.method import make_method
         from benchmark.run import run as evaluate
         from benchmark.suite import load_suite
         from megamedical.progress import listener
@@ -83,9 +84,12 @@ def run(
 
         asked = load_suite(suite)
         if support_size:
-            asked = asked.model_copy(update={"support_sizes": tuple(support_size)})
+            sizes = tuple(dict.fromkeys(support_size))
+            asked = asked.model_copy(update={"support_sizes": sizes})
         console = terminal()
         opened = open_store(store)
+        for name in method:
+            make_method(name)  # what cannot be made is said before hours have gone into the others
         reports = []
         with at_work(workers, scheduler) as team:
             for name in method:

@@ -131,3 +131,9 @@ def test_what_cannot_be_run_ends_with_1_and_is_told_in_words(command, installed,
     assert result.exit_code == 1
     assert said in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+def test_no_method_is_run_if_another_cannot_be_made(command, tmp_path):
+    result = command("run", "--method", "mean-mask", "--method", "no-such")
+    assert result.exit_code == 1
+    assert not (tmp_path / "out").exists()

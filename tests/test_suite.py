@@ -178,3 +178,8 @@ def test_a_suite_that_is_not_there_is_told_with_those_that_are(asked):
     with pytest.raises(SuiteError, match=f"no suite {asked}") as refused:
         load_suite(asked)
     assert "heldout" in refused.value.remedy
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_of_the_package_can_be_loaded(name):
+    assert load_suite(name).id == name
