@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from megamedical import strict_yaml
 from megamedical.catalogue import manifest_folder
 from megamedical.errors import MegaMedicalError
 from megamedical.manifest import Slug
@@ -111,7 +112,7 @@ def load_suite(asked: str) -> Suite:
             f"There is no suite {asked}", f"There are {', '.join(suite_names())}; or give a file."
         )
     try:
-        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Suite.model_validate(strict_yaml.load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SuiteError(
             f"{path} is not YAML: {error}", "See the suites that come with the package."

@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from megamedical import strict_yaml
 from megamedical.errors import ManifestError
 from megamedical.patterns import Pattern
 
@@ -419,11 +420,13 @@ def read_manifest(path: Path) -> DatasetManifest:
     """Read and check one manifest.
 
     Raises:
-        ManifestError: the file is not YAML or says what cannot be; the message names the file, the
-            place in it, and what to write instead.
+        ManifestError: there is no such file, it is not YAML, or it says what cannot be; the message
+            names the file, the place in it, and what to write instead.
     """
     try:
-        content: Any = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+        content: Any = strict_yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ManifestError(f"There is no manifest at {path}", "Name a YAML file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(
             f"{path} is not YAML: {error}",
@@ -439,23 +442,6 @@ def read_manifest(path: Path) -> DatasetManifest:
             f"{path} says `id: {manifest.id}`", f"Name the file {manifest.id}.yaml."
         )
     return manifest
-
-
-_MERGE = "tag:yaml.org,2002:merge"  # `<<: *other`, whose keys may come again
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML in which no key comes twice: the first would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        own = [key for key, _ in node.value if key.tag != _MERGE]
-        keys = [self.construct_object(key, deep=True) for key in own]
-        for key, place in zip(keys, own, strict=True):
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"`{key}:` comes twice here", problem_mark=place.start_mark
-                )
-        return super().construct_mapping(node, deep)
 
 
 def _expect_fields(known: Collection[str], *patterns: str) -> None:

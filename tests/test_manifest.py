@@ -347,3 +347,8 @@ def test_other_encodings_are_no_yaml(tmp_path):
 def test_yaml_cannot_run_code(tmp_path):
     path = write(tmp_path, "title: Hearts", "title: !!python/object/apply:os.getcwd []")
     assert "not YAML" in refusal_of(path)
+
+
+def test_a_manifest_that_is_not_there_is_told_in_words(tmp_path):
+    with pytest.raises(ManifestError, match="There is no manifest at"):
+        read_manifest(tmp_path / "gone.yaml")

@@ -183,3 +183,10 @@ def test_a_suite_that_is_not_there_is_told_with_those_that_are(asked):
 @pytest.mark.parametrize("name", suite_names())
 def test_every_suite_of_the_package_can_be_loaded(name):
     assert load_suite(name).id == name
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("id: twice\nseed: 0\nseed: 1\n")
+    with pytest.raises(SuiteError, match="`seed:` comes twice"):
+        load_suite(str(path))
