@@ -34,6 +34,15 @@ class PlaneOption(StrEnum):
     sagittal = "sagittal"
 
 
+class CacheOption(StrEnum):
+    """Where slices may be kept, as `--cache` takes it."""
+
+    auto = "auto"
+    none = "none"
+    host = "host"
+    device = "device"
+
+
 @app.callback()
 def main() -> None:
     """Segment medical images from a few labelled examples, without training."""
@@ -149,6 +158,10 @@ def train(
     device: Annotated[
         str, typer.Option(help="`auto`, `cpu`, or a GPU as `cuda`.", metavar="NAME")
     ] = "auto",
+    cache: Annotated[
+        CacheOption | None,
+        typer.Option(help="Where slices are kept while training. (default: auto)"),
+    ] = None,
     preview_augmentation: Annotated[
         Path | None,
         typer.Option(help="Draw what augmentation makes of an episode, and train nothing."),
@@ -166,7 +179,9 @@ def train(
 
         if not store:
             raise MegaMedicalError("No store was named", "Give --store, see `megamedical build`.")
-        asked = [*([f"model={model}"] if model else []), *(changes or [])]
+        options = {"model": model, "cache": cache.value if cache else None}
+        asked = [f"{name}={value}" for name, value in options.items() if value]
+        asked += changes or []
         if preview_augmentation:
             preview(store, preview_augmentation, preset, config, asked)
         else:
@@ -174,15 +189,20 @@ def train(
 
 
 @app.command()
-def info(weights: Annotated[Path, typer.Argument(help="A `.safetensors` file.")]) -> None:
+def info(
+    weights: Annotated[str, typer.Argument(help="A `.safetensors` file, or `megamedical-mini`.")],
+) -> None:
     """Show the card of weights: what they have seen, how they were made, how good they are."""
     with errors_explained():
         _expect_torch()
         import yaml
 
+        from universeg.release import RELEASES, obtain
         from universeg.weights import read_card
 
-        card = read_card(weights)
+        if weights in RELEASES:
+            typer.echo(RELEASES[weights].terms, err=True)
+        card = read_card(obtain(weights) if weights in RELEASES else Path(weights))
         if card is None:
             typer.echo(f"{weights} carries no model card.")
         else:
