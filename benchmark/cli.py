@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.console import INCOMPLETE, command_line, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from benchmark.leaderboard import Leaderboard
     from benchmark.run import RunReport
 
-app = typer.Typer(
-    name="megamedical-benchmark",
-    help="Held-out evaluation of in-context segmenters, and a leaderboard.",
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+app = command_line(
+    "megamedical-benchmark", "Held-out evaluation of in-context segmenters, and a leaderboard."
 )
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 
 from benchmark.method import About
 from megamedical.catalogue import Catalog, catalog
-
-_SAME_SCANS = (("scd/laf-*", "cdemris/*"),)  # the same people, in two datasets
 
 
 @dataclass(frozen=True)
@@ -75,11 +72,13 @@ def _share_patients(one: str, other: str) -> bool:
     manifest = _catalog().get(dataset)
     if manifest and group in manifest.groups and dataset == _dataset(other):
         return other.partition("/")[2] in manifest.together_with(group)
-    return any(
-        fnmatchcase(first, pattern) and fnmatchcase(second, same)
-        for pattern, same in _SAME_SCANS
-        for first, second in ((one, other), (other, one))
-    )
+    return one in _same_patients(other) or other in _same_patients(one)
+
+
+def _same_patients(group: str) -> tuple[str, ...]:
+    """Groups of other datasets that show the patients of this one too."""
+    manifest = _catalog().get(_dataset(group))
+    return manifest.same_patients if manifest else ()
 
 
 def _are_of_one_dataset(one: str, other: str) -> bool:

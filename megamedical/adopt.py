@@ -27,13 +27,12 @@ from megamedical.location import whole_file
 from megamedical.manifest import Archive, DatasetManifest
 from megamedical.patterns import Pattern
 from megamedical.plan import DatasetPlan, plan
-from megamedical.sources import remember
+from megamedical.sources import archive_folder, differs_in_length, remember, stated_digest
 
 How = Literal["checksum", "name", "content"]
 
 _LOOKED_AT = 2_000  # names inside an archive: enough to know it by
 _MOST_FILES = 100_000  # of a folder
-_RESOLUTION = 128  # of the plan, which is asked about archives only
 _PACKED = re.compile(r"\.(zip|z\d\d|tar(\.\w+)?|tgz|tbz2?|txz|7z|rar|\d{3})$", re.IGNORECASE)
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload", ".aria2")
 # What browsers, file managers and Google Drive add to a name.
@@ -112,13 +111,7 @@ def adopt(
     for path in paths:
         adoption.take(path)
     touched = sorted({each.dataset for each in adoption.adopted})
-    needs = plan(
-        [Selection(manifests[dataset]) for dataset in touched],
-        raw=raw,
-        mirror=None,
-        store=raw,
-        resolution=_RESOLUTION,
-    )
+    needs = plan([Selection(manifests[dataset]) for dataset in touched], raw=raw)
     return Adoption(
         tuple(adoption.adopted), tuple(adoption.refused), tuple(adoption.unknown), needs.datasets
     )
@@ -142,23 +135,19 @@ class _Known:
     def __str__(self) -> str:
         return f"{self.archive.name} of {self.dataset.id}"
 
-    @property
+    @cached_property
     def digest(self) -> Digest | None:
-        according_to = f"the manifest of {self.dataset.id}"
-        if self.archive.sha256:
-            return Digest("sha256", self.archive.sha256, according_to)
-        return Digest("md5", self.archive.md5, according_to) if self.archive.md5 else None
+        return stated_digest(self.dataset, self.archive)
 
     @cached_property
     def patterns(self) -> Sequence[Pattern]:
         """What the files inside are called, as far as anything is read from them."""
-        patterns = []
-        for group in self.dataset.groups.values():
-            if group.archives is None or self.archive.name in group.archives:
-                image = Pattern(group.image)
-                texts = (*group.mask.patterns, *(each.file for each in group.fields.values()))
-                patterns += [image, *(Pattern(text, image) for text in texts)]
-        return patterns
+        return [
+            pattern
+            for name, group in self.dataset.groups.items()
+            if self.archive in self.dataset.archives_of(name)
+            for pattern in group.patterns
+        ]
 
     def count(self, names: Iterable[str]) -> int:
         """How many of some files inside are read."""
@@ -306,7 +295,7 @@ class _Adopting:
         known = match.known
         if self.checksum and match.name == known.archive.name:
             _refuse_other_version(file, known, digests)
-        place = self.raw / known.dataset.id / "archives" / match.name
+        place = archive_folder(self.raw, known.dataset) / match.name
         was_there = place.exists()
         if was_there:
             _refuse_overwriting(file, place)
@@ -343,7 +332,8 @@ class _Adopting:
             except _Refusal as error:
                 return error.problem, error.remedy
             if match:
-                known, place = match.known, self.raw / match.known.dataset.id / "archives"
+                known = match.known
+                place = archive_folder(self.raw, known.dataset)
                 what = folder.name if base == folder.parent else "."
                 pack = shlex.join(["tar", "-cf", str(place / match.name), "-C", str(base), what])
                 trust = ", and build with --no-checksum" if known.digest else ""
@@ -397,12 +387,11 @@ def _ambiguous(file: Path, found: Sequence[_Known]) -> _Refusal:
 
 def _refuse_other_version(file: Path, known: _Known, digests: Mapping[Algorithm, str]) -> None:
     """Make sure that a file is the version that the manifest means, as far as that says so."""
-    size, length = known.archive.size, file.stat().st_size
     if known.digest and digests[known.digest.algorithm] != known.digest.value:
         reason = known.digest.differs_from(digests[known.digest.algorithm])
-    elif size and size != length:
-        reason = f"it is {length} bytes long, expected {size} according to the manifest"
     else:
+        reason = differs_in_length(file, known.archive.size)
+    if not reason:
         return
     raise _Refusal(
         f"{file.name} is not the {known} that is expected: {reason}",

@@ -69,8 +69,7 @@ class Catalog(Mapping[str, DatasetManifest]):
                 "title": manifest.title,
                 "modality": ", ".join(modalities(manifest)),
                 "subjects": subjects(manifest),
-                "bytes": sum(archive.size or archive.roughly or 0 for archive in manifest.archives)
-                or None,
+                "bytes": sum(archive.known_size for archive in manifest.archives) or None,
                 "access": manifest.access,
                 "licence": manifest.licence.name,
                 "role": manifest.role,

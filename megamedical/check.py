@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from megamedical.archives import unpack
 from megamedical.errors import ManifestError, SubjectError, Unobtainable
 from megamedical.manifest import DatasetManifest, FileGroup
-from megamedical.patterns import Pattern
 from megamedical.reading import suffix_of
 from megamedical.sampling import Extent, FoundLabel, Sample, spread
-from megamedical.sources import obtain
-from megamedical.subjects import Failure, Subject, Tree, find_subjects, list_files
+from megamedical.subjects import (
+    WITHOUT_IMAGE,
+    WITHOUT_MASK,
+    Failure,
+    Subject,
+    Tree,
+    find_subjects,
+    list_files,
+)
+from megamedical.unpacked import obtain_unpacked
 
 QUESTION = "# ?"  # marks a line of a drafted manifest that its author has yet to look at
 _STRAY = 0.01  # share of what is labelled, below which a value without a name is no label
@@ -99,7 +105,8 @@ def check(dataset: DatasetManifest, trees: Trees, *, sample: int = 20) -> Check:
             missing.append((f"{dataset.id}/{name}", error))
             continue
         files |= tree.keys()
-        fits |= {path for path in tree if any(p.match(path) for p in _patterns(group))}
+        patterns = group.patterns
+        fits |= {path for path in tree if any(pattern.match(path) for pattern in patterns)}
         groups.append(_check_group(dataset.id, name, group, tree, sample))
     if missing and not groups:
         raise missing[0][1]
@@ -140,10 +147,7 @@ def archive_trees(dataset: DatasetManifest, *, raw: Path, mirror: Path | None) -
     @cache
     def unpacked(name: str) -> Path:
         (archive,) = (each for each in dataset.archives if each.name == name)
-        obtained = obtain(dataset, archive, raw=raw, mirror=mirror, offline=True)
-        folder = raw / dataset.id / "unpacked" / name
-        unpack(obtained.path, folder / archive.into, digest=obtained.sha256)
-        return folder
+        return obtain_unpacked((dataset, archive), raw=raw, mirror=mirror, offline=True).folder
 
     return lambda group: list_files([unpacked(each.name) for each in dataset.archives_of(group)])
 
@@ -156,13 +160,6 @@ def condensed(paths: Iterable[str]) -> list[Unmatched]:
         alike[f"{folder}/*{suffix_of(Path(path))}".removeprefix("./")].append(path)
     found = [Unmatched(what if len(f) > 1 else f[0], len(f)) for what, f in alike.items()]
     return sorted(found, key=lambda each: (-each.files, each.what))
-
-
-def _patterns(group: FileGroup) -> list[Pattern]:
-    """Every pattern that a file may fit."""
-    image = Pattern(group.image)
-    others = [*group.mask.patterns, *(lookup.file for lookup in group.fields.values())]
-    return [image, *(Pattern(text, image) for text in others)]
 
 
 def _check_group(dataset: str, name: str, group: FileGroup, tree: Tree, count: int) -> GroupCheck:
@@ -187,15 +184,14 @@ def _check_group(dataset: str, name: str, group: FileGroup, tree: Tree, count: i
     patients = len({subject.patient for subject in subjects})
     if patients < _PATIENTS < len(subjects):
         remarks.append(f"Patients: {patients}, too few to split them: is `patient:` right?")
-    reasons = Counter(failure.reason.partition(" its ")[0] for failure in failures)
     return GroupCheck(
         path=f"{dataset}/{name}",
         dimension=group.dimension,
         subjects=len(subjects),
         stated=group.subjects,
         patients=patients,
-        images_without_mask=reasons["an image without"],
-        masks_without_image=reasons["a mask without an image"],
+        images_without_mask=sum(f.reason.startswith(WITHOUT_MASK) for f in failures),
+        masks_without_image=sum(f.reason.startswith(WITHOUT_IMAGE) for f in failures),
         sampled=sampled,
         shape=sample.shape,
         spacing=sample.spacing,

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from megamedical import strict_yaml
 from megamedical.check import QUESTION
 from megamedical.errors import ManifestError, SubjectError
 from megamedical.layout import Layout, find_layouts
@@ -88,7 +89,7 @@ def free_path(folder: Path, dataset: str) -> Path:
 
 def _expect_manifest(text: str) -> None:
     try:
-        DatasetManifest.model_validate(yaml.safe_load(text))
+        DatasetManifest.model_validate(strict_yaml.load(text))
     except ValidationError as error:
         said = "; ".join(
             f"{e['loc'][-1]}: {e['msg']} (found {e['input']!r})" for e in error.errors()

@@ -16,10 +16,8 @@ from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
 from megamedical.manifest import Archive, DatasetManifest
 from megamedical.pipeline import needed_archives
 from megamedical.plan import DatasetPlan, Plan, plan
-from megamedical.sources import obtain
+from megamedical.sources import archive_folder, obtain
 from megamedical.transfers import SilentTransfers, Transfers
-
-_RESOLUTION = 128  # of the plan, which is asked about archives only
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def fetch(
     Raises:
         MegaMedicalError: the disk is too small for what is to be downloaded.
     """
-    look = partial(plan, chosen, raw=raw, mirror=mirror, store=raw, resolution=_RESOLUTION)
+    look = partial(plan, chosen, raw=raw, mirror=mirror)
     before = look()
     items = [
         _Item(selection.dataset, archive, archive.name in each.here)
@@ -167,10 +165,9 @@ class _Fetch:
 def _require_room(items: Sequence[_Item], before: Plan, raw: Path) -> None:
     need = 0
     for item in items:
-        size = item.archive.size or item.archive.roughly or 0
         if not item.was_there:
-            part = raw / item.dataset.id / "archives" / item.archive.name
-            need += max(0, size - arrived(part))
+            part = archive_folder(raw, item.dataset) / item.archive.name
+            need += max(0, item.archive.known_size - arrived(part))
     if need > before.free_raw:
         raise MegaMedicalError(
             f"{in_words(need)} are to be downloaded to {raw}, {in_words(before.free_raw)} are free",

@@ -79,6 +79,11 @@ class Licence(_Facts):
     commercial: bool | None = None
     redistribution: bool | None = None
 
+    @staticmethod
+    def said(allowed: bool | None) -> str:
+        """A permission, in words."""
+        return "not stated" if allowed is None else "yes" if allowed else "no"
+
 
 class Citation(_Facts):
     """The paper to cite when the dataset is used."""
@@ -104,6 +109,11 @@ class Archive(_Facts):
     size: Annotated[int, Field(gt=0)] | None = None
     roughly: Annotated[int, Field(gt=0)] | None = None
     into: Annotated[str, StringConstraints(pattern=r"^([^./\\][^/\\]*)?$")] = ""
+
+    @property
+    def known_size(self) -> int:
+        """Its length in bytes as far as it is known, 0 if nobody says."""
+        return self.size or self.roughly or 0
 
 
 class Mask(_Facts):
@@ -249,6 +259,11 @@ class Group(_Facts):
         return self
 
     @property
+    def views(self) -> int:
+        """How many slices are taken of a subject: mid and max in each plane, or the picture."""
+        return 2 * len(self.planes) or 1
+
+    @property
     def label_values(self) -> dict[str, tuple[int, ...]]:
         """Label name to the values that mean it, in the order of the manifest."""
         values: dict[str, tuple[int, ...]] = {}
@@ -331,6 +346,13 @@ class FileGroup(Group):
             raise ValueError("`decode: threshold` gives one label; name no others in `labels:`")
         return self
 
+    @property
+    def patterns(self) -> list[Pattern]:
+        """Every pattern that a file it is read from may fit."""
+        image = Pattern(self.image)
+        others = (*self.mask.patterns, *(lookup.file for lookup in self.fields.values()))
+        return [image, *(Pattern(text, image) for text in others)]
+
 
 class DrawnGroup(Group):
     """One synthetic task: a group whose subjects are drawn when they are read."""
@@ -354,10 +376,11 @@ class DatasetManifest(_Facts):
     """One dataset: what it is, where it comes from, what one may do with it, how it is read.
 
     `shares_patients` says that the same `patient` in two groups is the same person, who is then in
-    the same split in both; where that holds of some groups only, they are of one `cohort`. `proven`
-    is what was built from the manifest: the real archives, miniatures in their layout, or nothing,
-    so that it rests on the evidence of its groups alone. `how_to_get` is what a user must do
-    where access is not open.
+    the same split in both; where that holds of some groups only, they are of one `cohort`.
+    `same_patients` names groups of other datasets, `<dataset>/<group>`, that show them too.
+    `proven` is what was built from the manifest: the real archives, miniatures in their layout, or
+    nothing, so that it rests on the evidence of its groups alone. `how_to_get` is what a user must
+    do where access is not open.
     """
 
     id: Slug
@@ -371,6 +394,7 @@ class DatasetManifest(_Facts):
     archives: tuple[Archive, ...] = ()
     generator: Generator | None = None
     shares_patients: bool = False
+    same_patients: tuple[str, ...] = ()
     proven: Proof = "evidence"
     groups: dict[Slug, FileGroup] = {}
     notes: str = ""

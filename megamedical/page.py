@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from megamedical.catalogue import Catalog, catalog, manifest_folder, modalities, subjects
@@ -45,8 +45,7 @@ def page(datasets: Catalog) -> str:
 
 def tasks(group: FileGroup) -> int:
     """How many tasks a group has at most; those of labels that never occur are not in a store."""
-    places = 2 * len(group.planes) if group.dimension == 3 else 1
-    return places * len(group.label_values)
+    return group.views * len(group.label_values)
 
 
 def _summary(dataset: DatasetManifest) -> Iterator[str]:
@@ -92,8 +91,7 @@ def _size(group: FileGroup) -> str:
 
 
 def _terms(licence: Licence) -> str:
-    said: Mapping[bool | None, str] = {True: "yes", False: "no", None: "not stated"}
-    commercial, redistribution = said[licence.commercial], said[licence.redistribution]
+    commercial, redistribution = map(licence.said, (licence.commercial, licence.redistribution))
     return f"{licence.name}; commercial use: {commercial}; redistribution: {redistribution}"
 
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from megamedical import store as stores
-from megamedical.archives import unpack
 from megamedical.catalogue import Catalog, Selection, catalog
 from megamedical.disk import explain_full
 from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
@@ -32,10 +31,10 @@ from megamedical.packing import GroupJob, PackedGroup, pack
 from megamedical.processing import Job, digest, fingerprint_of, process
 from megamedical.progress import Listener, Silence
 from megamedical.record import record_path
-from megamedical.sources import obtain
 from megamedical.splits import assign_splits
 from megamedical.subjects import Failure, Subject, find_subjects, list_files
 from megamedical.tables import FAILURES
+from megamedical.unpacked import Unpacked, obtain_unpacked
 from megamedical.workers import Workers, workers
 
 
@@ -142,14 +141,6 @@ def build(
 
 
 @dataclass(frozen=True)
-class _Unpacked:
-    """An archive whose content lies in a folder; `digest` says which archive it was."""
-
-    folder: Path
-    digest: str
-
-
-@dataclass(frozen=True)
 class _Plan:
     """A group that can be built: its subjects, their splits, and where its records go."""
 
@@ -209,7 +200,7 @@ class _Build:
             fingerprint=attributes.fingerprint,
         )
 
-    def _obtain(self, chosen: Sequence[Selection]) -> dict[tuple[str, str], _Unpacked]:
+    def _obtain(self, chosen: Sequence[Selection]) -> dict[tuple[str, str], Unpacked]:
         """Every archive that is needed, unpacked, by dataset and name."""
         needed = {
             (s.dataset.id, archive.name): (s.dataset, archive)
@@ -218,15 +209,19 @@ class _Build:
         }
         if not needed:
             return {}
-        unpacked: dict[tuple[str, str], _Unpacked] = {}
+        unpacked: dict[tuple[str, str], Unpacked] = {}
         errors: dict[tuple[str, str], Exception] = {}
         fetch = partial(
-            _fetch, raw=self.raw, mirror=self.mirror, checksum=self.checksum, offline=self.offline
+            obtain_unpacked,
+            raw=self.raw,
+            mirror=self.mirror,
+            checksum=self.checksum,
+            offline=self.offline,
         )
         with self.listener.stage("obtain", len(needed), "archives") as step:
             for (dataset, archive), result in self.crew.run(fetch, list(needed.values())):
                 key = (dataset.id, archive.name)
-                if isinstance(result, _Unpacked):
+                if isinstance(result, Unpacked):
                     unpacked[key] = result
                 elif isinstance(result, (Unobtainable, ArchiveError)):
                     errors[key] = result
@@ -251,7 +246,7 @@ class _Build:
         self.missing.append(Missing(problem, groups, remedy))
 
     def _match(
-        self, selection: Selection, unpacked: Mapping[tuple[str, str], _Unpacked]
+        self, selection: Selection, unpacked: Mapping[tuple[str, str], Unpacked]
     ) -> Iterable[_Plan]:
         """The groups of a dataset whose archives are all here, with their subjects."""
         dataset = selection.dataset
@@ -431,21 +426,6 @@ def _patients(
         name: {other: patients[other] for other in dataset.together_with(name) if other in patients}
         for name in patients
     }
-
-
-def _fetch(
-    item: tuple[DatasetManifest, Archive],
-    *,
-    raw: Path,
-    mirror: Path | None,
-    checksum: bool,
-    offline: bool,
-) -> _Unpacked:
-    dataset, archive = item
-    obtained = obtain(dataset, archive, raw=raw, mirror=mirror, checksum=checksum, offline=offline)
-    folder = raw / dataset.id / "unpacked" / archive.name
-    unpack(obtained.path, folder / archive.into, digest=obtained.sha256)
-    return _Unpacked(folder, obtained.sha256)
 
 
 def _outcome(plan: _Plan, packed: PackedGroup | None, failures: Sequence[Failure]) -> GroupOutcome:

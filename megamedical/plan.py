@@ -10,9 +10,8 @@ from pathlib import Path
 from megamedical.catalogue import Selection
 from megamedical.manifest import Archive, DatasetManifest
 from megamedical.pipeline import needed_archives
-from megamedical.sources import places
+from megamedical.sources import archive_folder, places
 
-_SLICINGS = 2  # mid and max
 _MASK = 0.1  # what compression leaves of a mask
 _LABELS = 8  # of one image, at most: most groups have fewer, and then less is needed
 
@@ -87,7 +86,12 @@ class Plan:
 
 
 def plan(
-    chosen: Sequence[Selection], *, raw: Path, mirror: Path | None, store: Path, resolution: int
+    chosen: Sequence[Selection],
+    *,
+    raw: Path,
+    mirror: Path | None = None,
+    store: Path | None = None,
+    resolution: int = 128,
 ) -> Plan:
     """What a build of some datasets needs; nothing is fetched and no folder is made.
 
@@ -95,13 +99,13 @@ def plan(
         chosen: datasets and their groups.
         raw: folder of the archives.
         mirror: folder of archives that are used in place.
-        store: where it will be.
+        store: where it will be; by default on the disk of the archives.
         resolution: of its slices, in pixels.
     """
     return Plan(
         tuple(_plan(selection, raw, mirror, resolution) for selection in chosen),
         _free(raw),
-        _free(store),
+        _free(store or raw),
     )
 
 
@@ -120,21 +124,17 @@ def _plan(selection: Selection, raw: Path, mirror: Path | None, resolution: int)
         here=tuple(sorted(found)),
         to_download=tuple(archive.name for archive in wanted if archive.urls),
         by_hand=tuple(archive.name for archive in wanted if not archive.urls),
-        download=sum(map(_size, wanted)),
-        unknown=tuple(archive.name for archive in wanted if not _size(archive)),
-        unpacked=sum(_size(archive) for archive in archives if archive.name not in in_place),
+        download=sum(archive.known_size for archive in wanted),
+        unknown=tuple(archive.name for archive in wanted if not archive.known_size),
+        unpacked=sum(archive.known_size for archive in archives if archive.name not in in_place),
         store=_in_store(selection, resolution),
         how_to_get=dataset.how_to_get if any(not archive.urls for archive in wanted) else "",
-        put_into=raw / dataset.id / "archives",
+        put_into=archive_folder(raw, dataset),
     )
 
 
 def _is_here(dataset: DatasetManifest, archive: Archive, raw: Path, mirror: Path | None) -> bool:
     return any(path.is_file() for path in places(dataset, archive, raw, mirror))
-
-
-def _size(archive: Archive) -> int:
-    return archive.size or archive.roughly or 0
 
 
 def _in_store(selection: Selection, resolution: int) -> int:
@@ -144,9 +144,7 @@ def _in_store(selection: Selection, resolution: int) -> int:
         tasks = selection.tasks or generator.tasks
         return tasks * (selection.subjects or generator.subjects) * _bytes(_LABELS, resolution)
     return sum(
-        group.subjects
-        * (len(group.planes) * _SLICINGS or 1)
-        * _bytes(min(len(group.label_values), _LABELS), resolution)
+        group.subjects * group.views * _bytes(min(len(group.label_values), _LABELS), resolution)
         for group in selection.groups.values()
     )
 

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from megamedical.console import say
+
 
 class Listener(Protocol):
     """Hears what a build does."""
@@ -82,7 +84,7 @@ class Bars:
 
     def say(self, line: str) -> None:
         """See `Listener`."""
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(self._console, line)
 
 
 class Lines:
@@ -112,7 +114,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """See `Listener`."""
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(self._console, line)
 
 
 def listener(console: Console) -> Listener:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -198,16 +199,16 @@ class _Layout:
         return _ENTRY * self.per_shard + _CHECKSUM
 
 
-class _Shard:
+class _Shard(ABC):
     """One file of an array, of which the index is known: an offset and a size for each chunk."""
 
     def __init__(self, name: str, index: bytes, layout: _Layout) -> None:
         self.name = name
         self._index = _checked(index, name, layout)
 
+    @abstractmethod
     def chunks(self, numbers: Sequence[int]) -> Chunks:
         """Where to get the chunks of some slices: None where a slice is all zero."""
-        raise NotImplementedError
 
     def _span(self, number: int) -> slice | None:
         offset, size = self._index[2 * number], self._index[2 * number + 1]

@@ -71,6 +71,27 @@ def places(
     return _Wanted(dataset, archive, raw, mirror).places
 
 
+def archive_folder(raw: Path, dataset: DatasetManifest) -> Path:
+    """Where the archives of a dataset are kept."""
+    return raw / dataset.id / "archives"
+
+
+def stated_digest(dataset: DatasetManifest, archive: Archive) -> Digest | None:
+    """What an archive hashes to, if its manifest says so."""
+    manifest = f"the manifest of {dataset.id}"
+    if archive.sha256:
+        return Digest("sha256", archive.sha256, manifest)
+    return Digest("md5", archive.md5, manifest) if archive.md5 else None
+
+
+def differs_in_length(path: Path, size: int | None) -> str:
+    """How the length of a file differs from the one that its manifest says; "" if it does not."""
+    length = path.stat().st_size
+    if not size or length == size:
+        return ""
+    return f"it is {length} bytes long, expected {size} according to the manifest"
+
+
 def remember(path: Path, digests: dict[Algorithm, str]) -> None:
     """Note what an archive in a raw folder hashes to, so that `obtain` need not do it again."""
     _memory_of(path).remember(path, digests)
@@ -87,7 +108,7 @@ class _Wanted:
 
     @property
     def kept(self) -> Path:
-        return self.raw / self.dataset.id / "archives" / self.archive.name
+        return archive_folder(self.raw, self.dataset) / self.archive.name
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -101,12 +122,7 @@ class _Wanted:
         listed = self._listed
         if listed:
             return listed, None
-        manifest = f"the manifest of {self.dataset.id}"
-        if self.archive.sha256:
-            return Digest("sha256", self.archive.sha256, manifest), self.archive.size
-        if self.archive.md5:
-            return Digest("md5", self.archive.md5, manifest), self.archive.size
-        return None, self.archive.size
+        return stated_digest(self.dataset, self.archive), self.archive.size
 
     @property
     def _listed(self) -> Digest | None:
@@ -139,9 +155,8 @@ class _Wanted:
 
 def _check(path: Path, expected: Digest | None, size: int | None, memory: _Memory) -> None:
     """Make sure that a file is the one that is expected, by its length before its content."""
-    length = path.stat().st_size
-    if size and length != size:
-        raise _wrong(path, f"it is {length} bytes long, expected {size} according to the manifest")
+    if difference := differs_in_length(path, size):
+        raise _wrong(path, difference)
     if expected:
         found = memory.digest(path, expected.algorithm)
         if found != expected.value:

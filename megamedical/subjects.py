@@ -14,6 +14,8 @@ from megamedical.manifest import FileGroup, Lookup, Told
 from megamedical.parts import count_pictures, has_entry, told_of_pictures
 from megamedical.patterns import Pattern
 
+WITHOUT_MASK, WITHOUT_IMAGE = "an image without its mask", "a mask without an image"  # failures
+
 Tree = Mapping[str, Path]  # what was unpacked: path in the archive -> file
 
 
@@ -90,7 +92,7 @@ def find_subjects(
     for text in group.mask.patterns:
         for path, _ in _matches(Pattern(text, pattern), tree):
             if path not in claimed:
-                orphan = SubjectError("match", path, "a mask without an image")
+                orphan = SubjectError("match", path, WITHOUT_IMAGE)
                 failures.append(Failure.of(dataset, name, Path(path).name, orphan))
     if not matches:
         nothing = SubjectError("match", group.image, f"none of {len(tree)} files fits the pattern")
@@ -231,7 +233,7 @@ def _subject(
             missing = Pattern(text).fill(
                 {name: fields.get(name, "*") for name in Pattern(text).fields}
             )
-            raise SubjectError("match", images[0], f"an image without its mask {missing}")
+            raise SubjectError("match", images[0], f"{WITHOUT_MASK} {missing}")
     return Subject(
         name=Pattern(group.subject).fill(fields),
         patient=Pattern(group.patient).fill(fields),

@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from megamedical.console import say
 from megamedical.disk import in_words
 from megamedical.download import Report, nobody
 
@@ -76,12 +77,9 @@ class TransferLines:
             if time.monotonic() - said > self._EVERY:
                 said = time.monotonic()
                 whole = f" of {in_words(length)}" if length else ""
-                self._say(f"{name}: {in_words(arrived)}{whole}")
+                say(self._console, f"{name}: {in_words(arrived)}{whole}")
 
         yield report
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from statistics import median
 import pandas as pd
 
 from benchmark.board import wording
+from benchmark.board.tables import markdown_table
 from benchmark.leaderboard import Leaderboard, leaderboard
 from benchmark.results import ENSEMBLE, read_results
 from megamedical.catalogue import catalog
@@ -122,11 +123,11 @@ def tables(weights: dict[str, Path], work: Path) -> Iterator[tuple[str, str]]:
     """The tables of the document, by name."""
     rows, provenance = read_results(work / "results")
     board = leaderboard(rows, provenance)
-    yield "training", as_table(*training(weights))
-    yield "methods", as_table(*methods(board))
-    yield "sizes", as_table(*sizes(board))
-    yield "published", as_table(*published(board))
-    yield "time", as_table(*times(rows, board))
+    yield "training", markdown_table(*training(weights))
+    yield "methods", markdown_table(*methods(board))
+    yield "sizes", markdown_table(*sizes(board))
+    yield "published", markdown_table(*published(board))
+    yield "time", markdown_table(*times(rows, board))
     said = [f"- {name}: {value}" for name, value in wording.origin(board)]
     yield "origin", "\n".join(said)
 
@@ -231,11 +232,6 @@ def times(rows: pd.DataFrame, board: Leaderboard) -> tuple[list[str], list[list[
         found.append([method, str(size or "pool"), f"{queries:,}", f"{seconds / 60:.1f} min",
                       f"{in_all * each / 60:.0f} min"])  # fmt: skip
     return ["Method", "Labelled slices", "Queries", "Time", "All six datasets, at most"], found
-
-
-def as_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def replaced(document: str, name: str, table: str) -> str:

@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.console import INCOMPLETE, command_line, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from universeg.predict import Report
 
-app = typer.Typer(
-    name="universeg",
-    help="Segment medical images from a few labelled examples, without training.",
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+app = command_line(
+    "universeg", "Segment medical images from a few labelled examples, without training."
 )
 
 
@@ -106,14 +100,7 @@ def predict(
     of the examples that have no partner are named, and are no failure.
     """
     with errors_explained("the same command begins anew"):
-        from importlib.util import find_spec
-
-        from megamedical.errors import MegaMedicalError
-
-        if find_spec("torch") is None:
-            raise MegaMedicalError(
-                "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
-            )
+        _expect_torch()
         from megamedical.progress import listener
         from universeg.labels import named_labels
         from universeg.predict import Request
@@ -197,12 +184,12 @@ def info(
         _expect_torch()
         import yaml
 
-        from universeg.release import RELEASES, obtain
+        from universeg.release import RELEASES, file_of
         from universeg.weights import read_card
 
         if weights in RELEASES:
             typer.echo(RELEASES[weights].terms, err=True)
-        card = read_card(obtain(weights) if weights in RELEASES else Path(weights))
+        card = read_card(file_of(weights))
         if card is None:
             typer.echo(f"{weights} carries no model card.")
         else:

@@ -18,7 +18,7 @@ from torch import nn
 
 from megamedical.errors import MegaMedicalError
 from universeg.network import UniverSeg
-from universeg.release import RELEASES, obtain
+from universeg.release import file_of
 from universeg.weights import expect_layout, read_card, read_file
 
 _GROUP = "universeg.models"
@@ -58,9 +58,9 @@ def load_model(weights: str | Path) -> nn.Module:
         ModelError: it is for a model that is not installed.
         Unobtainable: the release cannot be downloaded.
     """
-    path = Path(weights)
-    if weights in RELEASES or path.suffix != ".safetensors":
-        return UniverSeg.from_pretrained(weights)
+    path = file_of(weights)
+    if path.suffix != ".safetensors":
+        return UniverSeg.from_pretrained(path)
     config, tensors = read_file(path)
     if "model" not in config:
         return UniverSeg.from_pretrained(path)
@@ -72,7 +72,7 @@ def load_model(weights: str | Path) -> nn.Module:
 
 def seen_by(weights: str | Path) -> Mapping[str, str]:
     """The fingerprint of each `<dataset>/<group>` that weights say they have seen."""
-    path = obtain(str(weights)) if weights in RELEASES else Path(weights)
+    path = file_of(weights)
     card = read_card(path) if path.suffix == ".safetensors" else None
     return card.groups if card else {}
 

@@ -19,7 +19,7 @@ from universeg.architecture import Architecture
 from universeg.convolution import Conv
 from universeg.crossblock import CrossBlock
 from universeg.maps import double, halve
-from universeg.release import RELEASES, obtain
+from universeg.release import file_of
 from universeg.weights import expect_layout, load
 
 # Bytes of the maps worked on together. What is larger than 32 MiB, the C library takes from the
@@ -96,7 +96,7 @@ class UniverSeg(nn.Module):
             WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.
             Unobtainable: the release cannot be downloaded.
         """
-        path = obtain(weights) if weights in RELEASES else Path(weights)
+        path = file_of(weights)
         architecture, tensors = load(path)
         network = cls(architecture.encoder_blocks, architecture.decoder_blocks)
         expect_layout(path, tensors, network.state_dict())

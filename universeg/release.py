@@ -63,6 +63,16 @@ def obtain(name: str) -> Path:
     return path
 
 
+def file_of(weights: str | Path) -> Path:
+    """The file that weights are in: a release by its name, or any file.
+
+    Raises:
+        Unobtainable: the release cannot be downloaded.
+        ArchiveError: the disk is full.
+    """
+    return obtain(str(weights)) if weights in RELEASES else Path(weights)
+
+
 def cache() -> Path:
     """The folder for what was downloaded: `$UNIVERSEG_CACHE`, or the platform's own for caches."""
     if chosen := os.environ.get(CACHE):

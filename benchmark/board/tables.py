@@ -66,8 +66,10 @@ def as_markdown(board: Leaderboard) -> str:
     for ranking in board.rankings:
         parts += [
             f"## With {wording.support(ranking.support_size)}",
-            _table(_columns(board, ranking), [_cells(board, one) for one in ranking.standings]),
-            _table(
+            markdown_table(
+                _columns(board, ranking), [_cells(board, one) for one in ranking.standings]
+            ),
+            markdown_table(
                 ["Task", *(standing.method for standing in ranking.standings)],
                 [
                     [task, *(wording.with_interval(one.tasks[task]) for one in ranking.standings)]
@@ -166,7 +168,8 @@ def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown, in whose cells it finds nothing of its own."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(map(_plain, line))} |" for line in lines)
 

@@ -82,18 +82,16 @@ def _load(name: str, weights: str) -> Network:
         ModelError: the model is not installed.
         Unobtainable: the release cannot be downloaded.
     """
-    from universeg.models import load_model
-    from universeg.release import RELEASES, obtain
-    from universeg.weights import read_card
+    from universeg.models import load_model, seen_by
+    from universeg.release import file_of
 
-    path = obtain(weights) if weights in RELEASES else Path(weights)
+    path = file_of(weights)
     found = _model_of(path)
     if found != name:
         raise MethodError(
             f"{path} holds the weights of {found}, not of {name}", f"Ask for {found}:{path}."
         )
     model = load_model(path)
-    card = read_card(path) if path.suffix == ".safetensors" else None
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Network(
@@ -103,7 +101,7 @@ def _load(name: str, weights: str) -> Network:
             follows=getattr(model, "follows", ""),
             departs=getattr(model, "departs", ""),
             weights=digest,
-            trained_on=card.groups if card else {},
+            trained_on=seen_by(path),
         ),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,12 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from megamedical.commands.root import (
+    AllOption,
+    DatasetsArgument,
     JsonOption,
     ManifestsOption,
+    MirrorOption,
+    NoChecksumOption,
+    RawOption,
     RoleOption,
     StoreOption,
     app,
-    as_plain,
+    chosen,
+    print_json,
 )
 from megamedical.console import INCOMPLETE, errors_explained, say, terminal
 
@@ -34,9 +39,7 @@ def adopt(
         list[Path], typer.Argument(help="Files that you downloaded, or folders of them.")
     ],
     store: StoreOption = "store",
-    raw: Annotated[
-        Path | None, typer.Option(help="Folder for archives. (default: beside the store)")
-    ] = None,
+    raw: RawOption = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="What the files belong to, where that is unclear.")
     ] = None,
@@ -68,7 +71,7 @@ def adopt(
             copy=copy,
         )
         if as_json:
-            typer.echo(json.dumps(as_plain(adoption), indent=2, default=str))
+            print_json(adoption)
         else:
             _show_adoption(adoption, terminal())
         if adoption.refused:
@@ -77,22 +80,14 @@ def adopt(
 
 @app.command()
 def download(
-    datasets: Annotated[
-        list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
-    ] = None,
+    datasets: DatasetsArgument = None,
     store: StoreOption = "store",
-    raw: Annotated[
-        Path | None, typer.Option(help="Folder for archives. (default: beside the store)")
-    ] = None,
-    mirror: Annotated[
-        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
-    ] = None,
-    role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
+    raw: RawOption = None,
+    mirror: MirrorOption = None,
+    role: RoleOption = None,
+    everything: AllOption = False,
     jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at a time.")] = 4,
-    no_checksum: Annotated[
-        bool, typer.Option("--no-checksum", help="Take archives as they are, unchecked.")
-    ] = False,
+    no_checksum: NoChecksumOption = False,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -102,7 +97,6 @@ def download(
     that something is missing; one failure stops no other.
     """
     with errors_explained():
-        from megamedical.catalogue import catalog
         from megamedical.fetching import fetch
         from megamedical.location import Location
         from megamedical.pipeline import raw_folder
@@ -111,9 +105,7 @@ def download(
         console = terminal()
         with nullcontext(SilentTransfers()) if as_json else transfers(console) as shown:
             fetching = fetch(
-                catalog(manifests).select(
-                    datasets or (), role=role.value if role else None, everything=everything
-                ),
+                chosen(datasets, role, everything, manifests),
                 raw=raw_folder(Location(store), raw),
                 mirror=mirror,
                 jobs=jobs,
@@ -122,7 +114,7 @@ def download(
                 done=None if as_json else partial(_show_outcome, console=console),
             )
         if as_json:
-            typer.echo(json.dumps(as_plain(fetching), indent=2, default=str))
+            print_json(fetching)
         else:
             for dataset in fetching.datasets:
                 _show_missing(dataset, console)

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from megamedical.commands.root import (
+    AllOption,
+    DatasetsArgument,
     JsonOption,
     ManifestsOption,
+    MirrorOption,
+    RawOption,
+    ResolutionOption,
     RoleOption,
     StoreOption,
     app,
-    as_plain,
+    chosen,
     new_table,
+    print_json,
 )
 from megamedical.console import errors_explained, say, terminal
 
@@ -55,30 +61,18 @@ def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False
 
 @app.command()
 def plan(
-    datasets: Annotated[
-        list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
-    ] = None,
+    datasets: DatasetsArgument = None,
     store: StoreOption = "store",
-    raw: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for archives and what comes of them. (default: beside the store)"
-        ),
-    ] = None,
-    mirror: Annotated[
-        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
-    ] = None,
-    role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
-    resolution: Annotated[
-        int, typer.Option(min=16, max=1024, help="Height and width of the slices, in pixels.")
-    ] = 128,
+    raw: RawOption = None,
+    mirror: MirrorOption = None,
+    role: RoleOption = None,
+    everything: AllOption = False,
+    resolution: ResolutionOption = 128,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a build would need, before a byte moves: archives, terms, room, steps by hand."""
     with errors_explained():
-        from megamedical.catalogue import catalog
         from megamedical.location import Location
         from megamedical.pipeline import raw_folder
         from megamedical.plan import plan as make_plan
@@ -86,16 +80,14 @@ def plan(
         location = Location(store)
         folder = raw_folder(location, raw)
         found = make_plan(
-            catalog(manifests).select(
-                datasets or (), role=role.value if role else None, everything=everything
-            ),
+            chosen(datasets, role, everything, manifests),
             raw=folder,
             mirror=mirror,
             store=location.folder or folder,
             resolution=resolution,
         )
         if as_json:
-            typer.echo(json.dumps(as_plain(found), indent=2, default=str))
+            print_json(found)
         else:
             _show_plan(found, terminal())
 
@@ -133,6 +125,7 @@ def licences(
 
 def _show_plan(found: Plan, console: Console) -> None:
     from megamedical.disk import in_words
+    from megamedical.manifest import Licence
 
     shown = new_table("dataset", "state", ">download", ">unpacked", ">store", "access")
     shown.add_column("commercial")
@@ -148,8 +141,8 @@ def _show_plan(found: Plan, console: Console) -> None:
             in_words(each.unpacked) if each.unpacked else "–",
             in_words(each.store),
             each.access,
-            _yes_or_no(each.commercial),
-            _yes_or_no(each.redistribution),
+            Licence.said(each.commercial),
+            Licence.said(each.redistribution),
             each.licence,
         )
     console.print(shown)
@@ -177,7 +170,7 @@ def _show_terms(found: Terms, console: Console) -> None:
     shown = new_table("dataset", "licence", "commercial", "redistribution", "home")
     for each in found.datasets:
         licence = each.licence
-        uses = _yes_or_no(licence.commercial), _yes_or_no(licence.redistribution)
+        uses = map(licence.said, (licence.commercial, licence.redistribution))
         shown.add_row(each.id, licence.name, *uses, each.home or "")
     console.print(shown)
     for name in found.unknown:
@@ -187,10 +180,5 @@ def _show_terms(found: Terms, console: Console) -> None:
         ("redistribution", "Passing the whole store on"),
     ):
         allowed, because = found.verdict(use)
-        reason = f": {', '.join(because)}" if because else ""
         verdict = {True: "allowed", False: "not allowed by", None: "not stated by"}[allowed]
-        say(console, f"{words}: {verdict}{reason.replace(':', '', 1)}.")
-
-
-def _yes_or_no(said: bool | None) -> str:
-    return "not stated" if said is None else "yes" if said else "no"
+        say(console, f"{words}: {' '.join([verdict, ', '.join(because)]).strip()}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.commands.root import JsonOption, app, as_plain, new_table
+from megamedical.commands.root import JsonOption, MirrorOption, app, as_plain, new_table
 from megamedical.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ def check(
         Path | None,
         typer.Option(help="Folder for archives and what comes of them, as in `build`."),
     ] = None,
-    mirror: Annotated[
-        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
-    ] = None,
+    mirror: MirrorOption = None,
     sample: Annotated[
         int, typer.Option(min=0, help="Subjects of each group that are read; 0 for all.")
     ] = 20,

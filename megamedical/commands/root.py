@@ -1,28 +1,30 @@
-"""The command itself, and what its parts have in common: options and tables."""
+"""The command itself, and what its parts have in common: options, tables, JSON."""
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from megamedical.console import command_line
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
-app = typer.Typer(
-    name="megamedical",
-    help="Public medical segmentation datasets in one store of slices, ready to train on.",
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    from megamedical.catalogue import Selection
+
+app = command_line(
+    "megamedical",
+    "Public medical segmentation datasets in one store of slices, ready to train on.",
 )
 
 
-class RoleOption(StrEnum):
+class RoleChoice(StrEnum):
     """Roles of datasets, as `--role` takes them."""
 
     train = "train"
@@ -31,8 +33,32 @@ class RoleOption(StrEnum):
     extra = "extra"
 
 
+DatasetsArgument = Annotated[
+    list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
+]
+RoleOption = Annotated[
+    RoleChoice | None, typer.Option("--role", help="Every dataset of this role.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")]
 StoreOption = Annotated[
     str, typer.Option("--store", help="Folder or URL of the store.", metavar="PATH")
+]
+RawOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--raw", help="Folder for archives and what comes of them. (default: beside the store)"
+    ),
+]
+MirrorOption = Annotated[
+    Path | None,
+    typer.Option("--mirror", help="Folder with archives as DATASET/FILE, used first."),
+]
+NoChecksumOption = Annotated[
+    bool, typer.Option("--no-checksum", help="Take archives as they are, unchecked.")
+]
+ResolutionOption = Annotated[
+    int,
+    typer.Option("--resolution", min=16, max=1024, help="Height and width of slices, in pixels."),
 ]
 ManifestsOption = Annotated[
     Path | None,
@@ -55,6 +81,21 @@ def main(
         raise typer.Exit
 
 
+def chosen(
+    datasets: list[str] | None, role: RoleChoice | None, everything: bool, manifests: Path | None
+) -> Sequence[Selection]:
+    """The datasets and groups that were asked for.
+
+    Raises:
+        MegaMedicalError: see `catalog` and `Catalog.select`.
+    """
+    from megamedical.catalogue import catalog
+
+    return catalog(manifests).select(
+        datasets or (), role=role.value if role else None, everything=everything
+    )
+
+
 def new_table(*columns: str) -> Table:
     """An empty table; `>` before a column's name puts its cells to the right."""
     from rich import box
@@ -74,3 +115,8 @@ def as_plain(value: Any) -> Any:  # noqa: ANN401
     from dataclasses import asdict
 
     return asdict(value)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401
+    """Write a dataclass for scripts."""
+    typer.echo(json.dumps(as_plain(value), indent=2, default=str))

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from megamedical.commands.root import (
+    AllOption,
+    DatasetsArgument,
     JsonOption,
     ManifestsOption,
+    MirrorOption,
+    NoChecksumOption,
+    RawOption,
+    ResolutionOption,
     RoleOption,
     StoreOption,
     app,
     as_plain,
     new_table,
+    print_json,
 )
 from megamedical.console import INCOMPLETE, errors_explained, say, terminal
 
@@ -31,24 +38,13 @@ _MANY = 12  # groups of a dataset, before the summary adds them up
 
 @app.command()
 def build(
-    datasets: Annotated[
-        list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
-    ] = None,
+    datasets: DatasetsArgument = None,
     store: StoreOption = "store",
-    raw: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for archives and what comes of them. (default: beside the store)"
-        ),
-    ] = None,
-    mirror: Annotated[
-        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
-    ] = None,
-    role: Annotated[RoleOption | None, typer.Option(help="Every dataset of this role.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dataset but the extra.")] = False,
-    resolution: Annotated[
-        int, typer.Option(min=16, max=1024, help="Height and width of the slices, in pixels.")
-    ] = 128,
+    raw: RawOption = None,
+    mirror: MirrorOption = None,
+    role: RoleOption = None,
+    everything: AllOption = False,
+    resolution: ResolutionOption = 128,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes; 0 for this one alone. (default: one per core)"),
@@ -59,9 +55,7 @@ def build(
     tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
-    no_checksum: Annotated[
-        bool, typer.Option("--no-checksum", help="Take archives as they are, unchecked.")
-    ] = False,
+    no_checksum: NoChecksumOption = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
@@ -101,7 +95,7 @@ def build(
             listener=Silence() if as_json else listener(console),
         )
         if as_json:
-            typer.echo(json.dumps(as_plain(report), indent=2))
+            print_json(report)
         else:
             _summarise(report, console)
         if not report.is_complete:
@@ -118,7 +112,7 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
         console = terminal()
         verdict = run(store, Silence() if as_json else listener(console))
         if as_json:
-            typer.echo(json.dumps(as_plain(verdict), indent=2))
+            print_json(verdict)
         else:
             for problem in verdict.problems:
                 say(console, problem, "[red]✗[/] ")

@@ -104,6 +104,7 @@ class _Run:
         self._listener = listener
         self._tasks = choose_tasks(store, config.tasks)
         self._learner = Learner(config, team)
+        self._seen_before = seen_by(config.begin_with) if config.begin_with else {}
         self._step = 0
         self._best = self._mean_mask = -math.inf
         self._losses: list[float] = []  # since the last row of the log
@@ -228,13 +229,12 @@ class _Run:
     def _card(self, judgement: Judgement) -> ModelCard:
         config, store = self._config, self._store.attributes
         groups = sorted({task.group for task in self._tasks.train})
-        before = seen_by(config.begin_with) if config.begin_with else {}
         return ModelCard(
             model=config.model,
             architecture=config.architecture,
             megamedical=__version__,
             store=store.fingerprint,
-            groups={**before, **{group: store.groups[group] for group in groups}},
+            groups={**self._seen_before, **{group: store.groups[group] for group in groups}},
             tasks=len(self._tasks.train),
             unseen=tuple(task.name for task in self._tasks.unseen),
             step=self._step,
