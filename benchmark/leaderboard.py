@@ -53,7 +53,7 @@ class Standing:
         missing: those of them without a score, for whatever reason.
         failed: subjects of all tasks on which the method failed.
         seconds: mean of a query, with all its draws.
-        memory: bytes, the peak of the process.
+        memory: bytes, the peak of the process while a task was run.
     """
 
     method: str

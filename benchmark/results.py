@@ -51,7 +51,7 @@ ROWS = _schema(
     ("assd", pa.float64(), "pixels"),
     ("surface_dice", pa.float64(), "0 to 1, within one pixel"),
     ("seconds", pa.float64(), "to fit and predict; of an ensemble, of all its draws"),
-    ("memory", pa.int64(), "bytes, the peak of the process so far"),
+    ("memory", pa.int64(), "bytes, the peak of the process while the task was run"),
     ("mask", pa.binary(), "of an ensemble: what was found, packed bits of (H, W), zlib"),
     ("failure", pa.string(), "why there is no score; empty where there is one"),
 )

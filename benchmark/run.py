@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 import zlib
 from collections import defaultdict
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
+from benchmark.memory import forget_peak, peak_memory
 from benchmark.method import About, Method, MethodError, make_method
 from benchmark.metrics import score
 from benchmark.results import (
@@ -144,6 +143,7 @@ def evaluate(job: Job) -> Outcome:
         MethodError: see `make_method`.
         ResultsError: the rows that are there were made otherwise.
     """
+    forget_peak()
     method = make_method(job.method)
     before = read_rows(job.path)
     _expect_same(before, job, method.about)
@@ -278,12 +278,6 @@ def unpacked(content: bytes, side: int) -> NDArray[np.bool_]:
     unzipped = zlib.decompressobj().decompress(content, max_length=side * side)
     bits = np.frombuffer(unzipped, np.uint8)
     return np.unpackbits(bits, count=side * side).reshape(side, side).astype(bool)
-
-
-def peak_memory() -> int:
-    """Bytes that this process has taken at most."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def hardware() -> str:

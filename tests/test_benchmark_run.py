@@ -14,6 +14,7 @@ import pytest
 from tiny_store import SIZE, Discs, write_store
 
 from benchmark.cases import CaseReader, draw_support, find_cases
+from benchmark.memory import peak_memory
 from benchmark.method import MethodError
 from benchmark.results import ENSEMBLE, POOL, Provenance, read_results
 from benchmark.run import RunReport, run, unpacked
@@ -115,6 +116,16 @@ def test_every_row_can_be_made_again_by_hand(run_small, store):
 
 def dice(found, truth):
     return 2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets the peak of a process")
+def test_memory_is_not_that_of_what_was_run_before(run_small):
+    before = peak_memory() + 300_000_000
+    taken = np.ones(before // 8)
+    assert peak_memory() > before
+    del taken
+    _, rows, _ = run_small("mean-mask")
+    assert rows["memory"].max() < before
 
 
 def test_rows_say_what_they_are_of(run_small, store):
