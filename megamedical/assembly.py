@@ -32,8 +32,8 @@ class Assembly:
     def __init__(self, group: FileGroup, subject: Subject) -> None:
         self._group = group
         self._subject = subject
-        frame = subject.fields[group.frames] if group.frames else None
-        self._frame = None if frame is None else int(frame)
+        self._frame = int(subject.fields[group.frames]) if group.frames else None
+        self._mask_frame = int(subject.fields[group.span.counts]) if group.span else self._frame
 
     @cached_property
     def scan(self) -> Scan:
@@ -64,7 +64,8 @@ class Assembly:
             return np.zeros(self.scan.voxels.shape, dtype=np.uint8)
         if self._group.slices:
             return self._labels_of_stack(files)
-        return reduce(np.maximum, (self._values(file, name) for file in files))
+        values = reduce(np.maximum, (self._values(file, name) for file in files))
+        return _stretched(values, self.scan.voxels.shape) if self._group.mask.stretched else values
 
     def _values(self, file: Path, name: str | int | None) -> NDArray[Any]:
         mask = self._group.mask
@@ -72,7 +73,7 @@ class Assembly:
         if file.suffix.lower() == ".json":
             return read_run_lengths(file, array, str(name)).astype(np.uint8)
         channel = name if isinstance(name, int) else mask.channel
-        part = Part(array, self._frame, channel)
+        part = Part(array, self._mask_frame, channel)
         if part == Part() and not _is_flat_volume(file, self._group.dimension):
             return read_label_values(file, self._group.dimension)
         if self._group.dimension == 3 and isinstance(channel, int):
@@ -119,6 +120,15 @@ class Assembly:
         values = _stacked([read_label_values(mask, 2) for mask in sorted_masks], sorted_masks)
         stack = self._stack
         return canonical(Volume(values, stack.directions, stack.spacing, stack.origin)).voxels
+
+
+def _stretched(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A mask (H, W) in another size: each pixel has the value that its centre lies in."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for old, new in zip(values.shape, shape, strict=True)
+    )
+    return values[rows[:, None], columns]
 
 
 def _is_flat_volume(file: Path, dimension: int) -> bool:

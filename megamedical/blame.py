@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from megamedical.errors import SubjectError
+from megamedical.errors import MegaMedicalError, SubjectError
 
 
 @contextmanager
@@ -15,11 +15,11 @@ def blaming(path: Path) -> Iterator[None]:
     """Whatever a library raises while it reads a file, the file is at fault.
 
     Raises:
-        SubjectError: in place of any other error.
+        SubjectError: in place of any error but our own.
     """
     try:
         yield
-    except SubjectError:
+    except MegaMedicalError:
         raise
     except Exception as error:
         raise SubjectError("read", path.name, _reason(error, path)) from error

@@ -38,6 +38,7 @@ Access = Literal[
 Plane = Literal["axial", "coronal", "sagittal"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z_]+$")]
+Column = Annotated[str, StringConstraints(pattern=r"^[A-Z]$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\][^/\\]*$")]
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
@@ -125,7 +126,8 @@ class Mask(_Facts):
     mask together. `may_lack` are labels whose file is missing where they do not occur. `array` is
     the name under which a file holds the mask (see `megamedical.parts`), in the fields of the image
     where it has many; `channel` the one of its channels that is meant, counted from 0, or `any` for
-    the brightest of its colours.
+    the brightest of its colours. A `stretched` mask covers the whole picture in a size of its own,
+    whatever its aspect: the picture is given the nearest of its values.
     """
 
     decode: Literal["values", "threshold", "files", "channels", "entries"]
@@ -136,8 +138,9 @@ class Mask(_Facts):
     may_lack: tuple[str, ...] = ()
     array: str = ""
     channel: Annotated[int, Field(ge=0)] | Literal["any"] | None = None
+    stretched: bool = False
 
-    _later = frozenset({"union", "may_lack", "array", "channel"})
+    _later = frozenset({"union", "may_lack", "array", "channel", "stretched"})
 
     @model_validator(mode="after")
     def _has_what_it_reads(self) -> Self:
@@ -195,6 +198,23 @@ class Told(_Facts):
 
     array: str
     pattern: str
+
+
+class Span(_Facts):
+    """Which frames of an image the mask's file shows, as a row of a spreadsheet says.
+
+    The row of an image is the one of `file` whose cells are as in `row`, by their columns; images
+    in whose row the cells are not as in `marked` have no mask. `first` and `last` are the columns
+    of the first and last frame, counted from 1. The pictures of the mask are these frames, one
+    after the other; `counts` is a field that counts them, from 0.
+    """
+
+    file: str
+    row: Annotated[dict[Column, str], Field(min_length=1)]
+    marked: dict[Column, str] = {}
+    first: Column
+    last: Column
+    counts: FieldName
 
 
 class Exclusion(_Facts):
@@ -282,9 +302,10 @@ class FileGroup(Group):
 
     `slices` is a field that counts the files of one volume, one slice each, from the lowest up;
     `frames` a field that counts the pictures of one file, each of which is a subject, and `told`
-    what else their file tells of them. `array` is
-    the name under which a file holds the image (see `megamedical.parts`), `channel` the one of its
-    channels that is meant, counted from 0. Groups of one `cohort` have the same patients.
+    what else their file tells of them; `span` says which of them have a mask, where not all have.
+    `array` is the name under which a file holds the image (see `megamedical.parts`), `channel` the
+    one of its channels that is meant, counted from 0. Groups of one `cohort` have the same
+    patients.
     """
 
     archives: tuple[str, ...] | None = None
@@ -298,6 +319,7 @@ class FileGroup(Group):
     slices: FieldName | None = None
     frames: FieldName | None = None
     told: Told | None = None
+    span: Span | None = None
     array: str = ""
     channel: Annotated[int, Field(ge=0)] | None = None
     cohort: Slug | None = None
@@ -305,7 +327,7 @@ class FileGroup(Group):
     evidence: tuple[str, ...] = ()
     notes: str = ""
 
-    _later = frozenset({"slices", "frames", "told", "array", "channel", "cohort"})
+    _later = frozenset({"slices", "frames", "told", "span", "array", "channel", "cohort"})
 
     @model_validator(mode="after")
     def _uses_known_fields(self) -> Self:
@@ -313,6 +335,9 @@ class FileGroup(Group):
         known = set(Pattern(self.image).fields)
         if self.slices and self.slices not in known:
             raise ValueError(f"`slices: {self.slices}` must be a field of `image:`")
+        if self.span:
+            _expect_fields(known, self.span.file, *self.span.row.values(), *self.mask.patterns)
+            known.add(self.span.counts)
         if self.frames:
             known.add(self.frames)
         if self.told:
@@ -333,6 +358,16 @@ class FileGroup(Group):
             raise ValueError("`slices:` belongs to `dimension: 3`: the files make a volume")
         if self.told and not self.frames:
             raise ValueError("`told:` belongs to `frames:`: it tells of each of them")
+        if self.span and (self.told or not self.frames):
+            raise ValueError(
+                "`span:` belongs to `frames:`, without `told:`: it says which have masks"
+            )
+        if self.span and (self.mask.files or self.mask.union):
+            raise ValueError("`span:` takes `mask.file` alone: one file shows all the frames")
+        if self.mask.stretched and self.dimension != 2:
+            raise ValueError(
+                "`stretched:` belongs to `dimension: 2`: a volume has a grid of its own"
+            )
         if self.frames and self.dimension != 2:
             raise ValueError("`frames:` belongs to `dimension: 2`: each is a picture")
         return self
@@ -350,7 +385,9 @@ class FileGroup(Group):
     def patterns(self) -> list[Pattern]:
         """Every pattern that a file it is read from may fit."""
         image = Pattern(self.image)
-        others = (*self.mask.patterns, *(lookup.file for lookup in self.fields.values()))
+        others = [*self.mask.patterns, *(lookup.file for lookup in self.fields.values())]
+        if self.span:
+            others.append(self.span.file)
         return [image, *(Pattern(text, image) for text in others)]
 
 
@@ -422,6 +459,15 @@ class DatasetManifest(_Facts):
         """The archives that a group is read from, in the order of the manifest."""
         needed = self.groups[group].archives
         return tuple(a for a in self.archives if needed is None or a.name in needed)
+
+    def patterns_of(self, archive: Archive) -> list[Pattern]:
+        """What the files inside an archive are called, as far as anything is read from them."""
+        return [
+            pattern
+            for name, group in self.groups.items()
+            if archive.name in {each.name for each in self.archives_of(name)}
+            for pattern in group.patterns
+        ]
 
     def together_with(self, group: str) -> tuple[str, ...]:
         """The groups whose patients may be those of a group, itself among them."""

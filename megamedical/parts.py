@@ -1,8 +1,8 @@
 """Files that hold more than one image: a part of them is meant, by name, number or channel.
 
 `.mat`, `.h5` and `.npz` hold arrays by name, a TIFF or `.npy` may hold many pictures one after the
-other, a NIfTI file several volumes of one grid or a picture, and a JSON file run lengths of masks
-by label.
+other, a video its frames, a NIfTI file several volumes of one grid or a picture, and a JSON file
+run lengths of masks by label.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from megamedical.blame import blaming
 from megamedical.colour import luma
 from megamedical.errors import SubjectError
+from megamedical.video import count_frames, is_video, read_frame
 from megamedical.volume import Volume
 
 _HDF5 = (".h5", ".hdf5")
@@ -47,6 +48,8 @@ def count_pictures(path: Path, array: str = "") -> int:
         SubjectError: the file is damaged, or holds no array of that name.
     """
     with blaming(path):
+        if is_video(path):
+            return count_frames(path)
         if path.suffix.lower() in _TIFF:
             from PIL import Image
 
@@ -191,6 +194,8 @@ def _pixels(path: Path, part: Part) -> NDArray[Any]:
         import nibabel as nib
 
         return np.squeeze(np.asanyarray(nib.load(path).dataobj)).T
+    if is_video(path) and part.frame is not None:
+        return read_frame(path, part.frame)
     from PIL import Image
 
     with Image.open(path) as picture:

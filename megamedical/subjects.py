@@ -10,9 +10,10 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from megamedical.errors import SubjectError
-from megamedical.manifest import FileGroup, Lookup, Told
+from megamedical.manifest import FileGroup, Lookup, Span, Told
 from megamedical.parts import count_pictures, has_entry, told_of_pictures
 from megamedical.patterns import Pattern
+from megamedical.spreadsheet import Row, find_row
 
 WITHOUT_MASK, WITHOUT_IMAGE = "an image without its mask", "a mask without an image"  # failures
 
@@ -81,7 +82,7 @@ def find_subjects(
     for image in _images(matches, group):
         claimed |= {*image.paths, *masks.known(image.fields)}
         try:
-            for part in _parts(image, group, tree):
+            for part in _parts(image, group, masks, tree):
                 fields = _with_lookups(group, part, tree)
                 claimed |= masks.known(fields)
                 is_wanted = Pattern(group.subject).fill(fields) not in excluded
@@ -135,15 +136,67 @@ def _images(matches: Iterable[tuple[str, dict[str, str]]], group: FileGroup) -> 
     ]
 
 
-def _parts(image: _Image, group: FileGroup, tree: Tree) -> Iterator[dict[str, str]]:
+def _parts(image: _Image, group: FileGroup, masks: _Masks, tree: Tree) -> Iterator[dict[str, str]]:
     """The fields of each subject of an image file: of itself, or of each of its frames."""
     if not group.frames:
         yield dict(image.fields)
+        return
+    if group.span:
+        for phase, frame in enumerate(_spanned(image, group, group.span, masks, tree)):
+            counted = {group.frames: f"{frame:05d}", group.span.counts: f"{phase:05d}"}
+            yield {**image.fields, **counted}
         return
     file = tree[image.paths[0]]
     told = _told(group.told, file) if group.told else repeat({})
     for frame, also in zip(range(count_pictures(file, group.array)), told, strict=False):
         yield {**image.fields, **also, group.frames: f"{frame:05d}"}
+
+
+def _spanned(
+    image: _Image, group: FileGroup, span: Span, masks: _Masks, tree: Tree
+) -> Iterator[int]:
+    """The frames of an image that its mask shows, in their order; none where it has no mask.
+
+    What the image or its row lacks of the mask's frames is told after those that are there.
+    """
+    path = image.paths[0]
+    sheet = Pattern(span.file).fill(image.fields)
+    if sheet not in tree:
+        raise SubjectError("match", sheet, "this file is missing")
+    cells = {column: Pattern(text).fill(image.fields) for column, text in span.row.items()}
+    row = find_row(tree[sheet], cells)
+    if not span.marked.items() <= row.items():
+        if masks.known(image.fields):
+            marks = ", ".join(f"{mark} in {column}" for column, mark in span.marked.items())
+            raise SubjectError("match", path, f"has a mask, but its row in {sheet} lacks {marks}")
+        return
+    frames = _frames_of(row, span, sheet)
+    (mask,) = chain(*_masks_of(image.paths, image.fields, group, masks).values())
+    shown = count_pictures(tree[mask], group.mask.array)
+    there = count_pictures(tree[path], group.array)
+    yield from frames[: min(shown, max(there - frames.start, 0))]
+    if frames[:shown].stop > there:
+        raise SubjectError(
+            "match", path, f"has {there} frames, its mask shows {_counted_from_1(frames[:shown])}"
+        )
+    if shown > len(frames):
+        raise SubjectError(
+            "match", mask, f"shows {shown} frames, {sheet} says {_counted_from_1(frames)}"
+        )
+
+
+def _frames_of(row: Row, span: Span, sheet: str) -> range:
+    """The frames of a row, counted from 0."""
+    said = (row.get(column, "") for column in (span.first, span.last))
+    first, last = (int(text) if re.fullmatch("[0-9]{1,9}", text) else 0 for text in said)
+    if not 0 < first <= last:
+        cells = ", ".join(f"{text} in {column}" for column, text in row.items())
+        raise SubjectError("match", sheet, f"a row has no first and last frame: {cells}")
+    return range(first - 1, last)
+
+
+def _counted_from_1(frames: range) -> str:
+    return f"{frames.start + 1} to {frames.stop}"
 
 
 def _told(told: Told, file: Path) -> Iterator[dict[str, str]]:
@@ -226,14 +279,7 @@ def _with_lookups(group: FileGroup, matched: Mapping[str, str], tree: Tree) -> d
 def _subject(
     images: Sequence[str], fields: dict[str, str], group: FileGroup, masks: _Masks, tree: Tree
 ) -> Subject:
-    lacking = {group.mask.files[label] for label in group.mask.may_lack}
-    found = {text: masks.of(text, fields) for text in group.mask.patterns}
-    for text, paths in found.items():
-        if not paths and text not in lacking:
-            missing = Pattern(text).fill(
-                {name: fields.get(name, "*") for name in Pattern(text).fields}
-            )
-            raise SubjectError("match", images[0], f"{WITHOUT_MASK} {missing}")
+    found = _masks_of(images, fields, group, masks)
     return Subject(
         name=Pattern(group.subject).fill(fields),
         patient=Pattern(group.patient).fill(fields),
@@ -243,6 +289,21 @@ def _subject(
         images=images,
         masks=found,
     )
+
+
+def _masks_of(
+    images: Sequence[str], fields: Mapping[str, str], group: FileGroup, masks: _Masks
+) -> dict[str, list[str]]:
+    """The files of each of the mask's patterns, of which none may lack but what is said to."""
+    lacking = {group.mask.files[label] for label in group.mask.may_lack}
+    found = {text: masks.of(text, fields) for text in group.mask.patterns}
+    for text, paths in found.items():
+        if not paths and text not in lacking:
+            missing = Pattern(text).fill(
+                {name: fields.get(name, "*") for name in Pattern(text).fields}
+            )
+            raise SubjectError("match", images[0], f"{WITHOUT_MASK} {missing}")
+    return found
 
 
 def _look_up(lookup: Lookup, fields: Mapping[str, str], tree: Tree) -> str:

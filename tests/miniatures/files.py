@@ -35,6 +35,34 @@ def picture(pixels: NDArray[Any], kind: str) -> bytes:
     return content.getvalue()
 
 
+def video_of(frames: Sequence[NDArray[np.uint8]], kind: str = "avi", codec: str = "mpeg4") -> bytes:
+    """A video of grey pictures (H, W) of even sides."""
+    import av
+
+    content = io.BytesIO()
+    with av.open(content, "w", format=kind) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width = frames[0].shape
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.bit_rate = 8_000_000
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        file.mux(stream.encode(None))
+    return content.getvalue()
+
+
+def spreadsheet(rows: Sequence[Sequence[object]]) -> bytes:
+    """An .xlsx with one sheet."""
+    from openpyxl import Workbook
+
+    workbook = Workbook()
+    for row in rows:
+        workbook.active.append(row)
+    content = io.BytesIO()
+    workbook.save(content)
+    return content.getvalue()
+
+
 def palette_gif(indices: NDArray[np.uint8]) -> bytes:
     """A GIF whose pixels are indices into a palette that begins with black and white."""
     image = Image.fromarray(indices, "P")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miniatures.collection import Miniature, miniature
-from miniatures.files import picture
+from miniatures.files import picture, spreadsheet, video_of
 from miniatures.phantoms import Drawn, Phantom
 from miniatures.volumes import zipped
 
@@ -224,6 +224,53 @@ def feto_plac() -> Miniature:
         put(archive, f"{folder}/masks_gt/{name}_mask.png", picture(red, "png"))
         subject = f"video{video:02d}-{name}"
         mini.expect("vessels", "endoscopy", subject, drawn, patient=f"video{video:02d}")
+    return mini
+
+
+@miniature("hmc-qu")
+def hmc_qu() -> Miniature:
+    """Videos of which a spreadsheet says the frames that are annotated; masks are square."""
+    from scipy.io import savemat
+
+    mini = Miniature()
+    wall = Phantom(["LV wall"], (16, 24)).draw().masks[1]
+    square = [(2 * np.arange(24) + 1) * side // 48 for side in (48, 64)]  # of a frame's pixels
+    beat = [
+        Drawn({1: np.pad(wall, ((4 * n, 32 - 4 * n), (3, 37)))}, {1: "LV wall"}) for n in range(9)
+    ]
+    film = video_of([frame.image(np.uint8, 0.7) for frame in beat])
+    archive, parts = "hmcqu-dataset.zip", [f"SEG{number}" for number in (1, 2, 3, 5, 6, 7)]
+    rows: list[list[object]] = [
+        [
+            "ECHO",
+            *parts,
+            "One cardiac-cycle frames",
+            None,
+            "LV Wall Ground-truth Segmentation Masks",
+        ],
+        [*[None] * 7, "Reference Frame", "End of Cycle"],
+    ]
+    for name, first, last, tick in (
+        ("ES0001 _4CH_1", 3, 6, "ü"),
+        ("ES0001 _4CH_2", 1, 2, "ü"),
+        ("ES0002_4CH_1", 6, 9, "ü"),
+        ("ES00025_4CH_1", 2, 5, None),
+        ("ES0100 _4CH_1", 4, 4, "ü"),
+    ):
+        rows.append([name, 0, 1, 0, 0, 1, 0, first, last, tick])
+        mini.put(archive, f"HMC-QU/A4C/{name}.avi", film)
+        if tick:
+            shown = [beat[n].masks[1][np.ix_(*square)] for n in range(first - 1, last)]
+            mat = io.BytesIO()
+            savemat(mat, {"predicted": np.stack(shown).astype(np.uint8)})
+            path = f"LV Ground-truth Segmentation Masks/Mask_{name}.mat"
+            mini.put(archive, path, mat.getvalue())
+            patient = name.partition("_")[0].strip()
+            for n in range(first - 1, last):
+                mini.expect("a4c", "ultrasound", f"{name}-{n:05d}", beat[n], patient=patient)
+    mini.put(archive, "A4C.xlsx", spreadsheet(rows))
+    mini.put(archive, "A2C.xlsx", b"")
+    mini.put(archive, "HMC-QU/A2C/ES0001 _2CH_1.avi", b"")
     return mini
 
 
