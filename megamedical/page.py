@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from megamedical.catalogue import Catalog, catalog, manifest_folder, modalities, subjects
@@ -19,6 +19,10 @@ is one label of one group, in one plane and one slicing. *Proven* says what was 
 manifest: the archives as they are distributed (real data), or tiny archives in their layout
 (miniature); what is known of the layout, and from where, is in the `evidence` of each group.
 """
+_COLLECTION = """\
+`--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`. That
+shows the patients of the held-out `scd`, and is among the extra."""
+_EXTRA = "{} more are extra: they are taken only by name or with `--role extra`."
 _COLUMNS = (
     "Dataset",
     "Role",
@@ -34,18 +38,21 @@ _COLUMNS = (
 
 def page(datasets: Catalog) -> str:
     """The whole page, in Markdown."""
-    summary = [
-        _row(_COLUMNS),
-        _row(["---"] * len(_COLUMNS)),
-        *(_row(_summary(dataset)) for dataset in datasets.values()),
-    ]
+    extra = [dataset for dataset in datasets.values() if dataset.role == "extra"]
+    collection = [dataset for dataset in datasets.values() if dataset.role != "extra"]
+    tables = [_table(_COLLECTION, collection), _table(_EXTRA, extra)]
     sections = ["\n".join(_section(dataset)) for dataset in datasets.values()]
-    return "\n".join([_HEAD, *summary, "", "\n\n".join(sections), ""])
+    return "\n\n".join([_HEAD.strip(), *tables, *sections]) + "\n"
 
 
 def tasks(group: FileGroup) -> int:
     """How many tasks a group has at most; those of labels that never occur are not in a store."""
     return group.views * len(group.label_values)
+
+
+def _table(title: str, datasets: Sequence[DatasetManifest]) -> str:
+    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(_summary, datasets)]
+    return "\n".join([title.format(len(datasets)), "", *map(_row, rows)])
 
 
 def _summary(dataset: DatasetManifest) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import zarr
-from miniatures import ct, mri, pictures  # noqa: F401
+from miniatures import ct, extras, mri, pictures  # noqa: F401
 from miniatures.archives import write_mirror
 from miniatures.collection import MINIATURES, Expected, Miniature
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ def test_a_miniature_becomes_what_was_drawn(dataset, tmp_path):
         for task in small.tasks
     }
     _expect_patients(store, small)
+    _expect_labels(store, small)
     arrays = {
         name: (group["images"][:].astype(np.float32), group["masks"][:] / np.float32(255))
         for name, group in zarr.open_group(tmp_path / "store", mode="r")[dataset].groups()
@@ -96,6 +97,19 @@ def _expect_patients(store: Store, small: Miniature) -> None:
     for group, expected in small.subjects.items():
         patients = {found[group, name].patient for name in expected}
         assert len(patients) == len({each.patient for each in expected.values()})
+
+
+def _expect_labels(store: Store, small: Miniature) -> None:
+    """Every subject has just the labels that were drawn for it."""
+    examples = store.examples.merge(store.tasks[["task", "group", "label"]], on="task")
+    drawn = {
+        (group, subject, slug(expected.drawn.names[value]))
+        for group, subjects in small.subjects.items()
+        for subject, expected in subjects.items()
+        for value in expected.drawn.masks
+    }
+    found = examples[["group", "subject", "label"]].itertuples(index=False, name=None)
+    assert {(group, subject, slug(label)) for group, subject, label in found} == drawn
 
 
 def _expect_shape(

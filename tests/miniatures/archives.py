@@ -14,14 +14,28 @@ Archives = dict[str, Members]  # name of the archive -> its members
 
 
 def write_mirror(mirror: Path, datasets: Mapping[str, Archives]) -> Path:
-    """Write the archives of datasets to `<mirror>/<dataset>/<archive>`, and their SHA256SUMS."""
+    """Write the archives of datasets to `<mirror>/<dataset>/<archive>`, and their SHA256SUMS.
+
+    An archive whose name has no suffix is one that its users have as a folder.
+    """
     for dataset, archives in datasets.items():
         for name, members in archives.items():
             path = mirror / dataset / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(pack(name, members))
+            if "." in name:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(pack(name, members))
+            else:
+                write_folder(path, members)
     write_sums(mirror)
     return mirror
+
+
+def write_folder(folder: Path, members: Members) -> None:
+    """Write what is in an archive as a folder."""
+    for name, content in members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def write_sums(mirror: Path) -> None:
@@ -29,6 +43,7 @@ def write_sums(mirror: Path) -> None:
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(mirror).as_posix()}\n"
         for path in sorted(mirror.glob("*/*"))
+        if path.is_file()
     ]
     (mirror / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 

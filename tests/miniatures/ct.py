@@ -211,7 +211,7 @@ def word() -> Miniature:
         drawn = organs.draw(int(case))
         folder, name = "WORD-V0.1.0", f"word_{case}.nii.gz"
         paths = f"{folder}/images{part}/{name}", f"{folder}/labels{part}/{name}"
-        _pair(mini, "WORD-V0.1.0.tar", *paths, drawn, "RPS")
+        _pair(mini, "WORD-V0.1.0.zip", *paths, drawn, "RPS")
         mini.expect("abdomen", "ct", case, drawn, spacing=_SPACING)
-    mini.put("WORD-V0.1.0.tar", "WORD-V0.1.0/imagesTs/word_0014.nii.gz", b"")
+    mini.put("WORD-V0.1.0.zip", "WORD-V0.1.0/imagesTs/word_0014.nii.gz", b"")
     return mini

@@ -365,15 +365,16 @@ def wmh() -> Miniature:
 
 
 def _subjects_dir(dataset: str, place: int) -> Miniature:
-    """A SUBJECTS_DIR, of which three files of each subject were packed; a few of its structures."""
+    """A SUBJECTS_DIR with FreeSurfer's own average in it; a few of its structures."""
     mini = Miniature()
     labels = [*catalog()[dataset].groups["norm"].labels.items()]
     brain = Phantom(dict(labels[place::7]))
     for number, subject in enumerate((f"{dataset}_0050002", "sub-02", "1012")):
         drawn = brain.draw(number)
-        _conformed(mini, f"{dataset}.tar", f"{subject}/mri", drawn)
+        _conformed(mini, "SUBJECTS_DIR", f"{subject}/mri", drawn)
         mini.expect("norm", "mri-t1-brain", subject, drawn)
         mini.expect("orig", "mri-t1", subject, drawn)
+    _conformed(mini, "SUBJECTS_DIR", "fsaverage/mri", brain.draw(0))
     return mini
 
 
