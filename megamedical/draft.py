@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from megamedical import strict_yaml
 from megamedical.check import QUESTION
+from megamedical.dataset_json import label_names
 from megamedical.errors import ManifestError, SubjectError
 from megamedical.layout import Layout, find_layouts
 from megamedical.manifest import MODALITIES, DatasetManifest
@@ -61,7 +62,8 @@ def draft(answers: Answers, folder: Path | None = None) -> Draft:
 
     Args:
         answers: what is known of the dataset.
-        folder: its files; the patterns and label values are proposed from them.
+        folder: its files; the patterns and label values are proposed from them, and the names of
+            labels are those of a `dataset.json` among them.
 
     Raises:
         ManifestError: an answer is none that a manifest can hold, or the folder is not there.
@@ -98,7 +100,7 @@ def _expect_manifest(text: str) -> None:
 
 
 def _lines(answers: Answers, layouts: Sequence[Layout], tree: Mapping[str, Path]) -> Iterator[str]:
-    archive = answers.archive or f"{answers.id}.zip"
+    archive = answers.archive or (f"{answers.id}.zip" if answers.url else answers.id)
     yield "# Lines marked with a question mark wait for you: mend them and take the mark away."
     yield f"id: {answers.id}"
     yield _line("title", answers.title, answers.id, "what its owners call it")
@@ -108,7 +110,7 @@ def _lines(answers: Answers, layouts: Sequence[Layout], tree: Mapping[str, Path]
         yield "access: open"
     else:
         yield "access: manual  # or open, kaggle, synapse, registration, agreement"
-        yield f"how_to_get: Pack the folder of its files.  {QUESTION} how anybody comes by them"
+        yield f"how_to_get: Adopt the folder of its files.  {QUESTION} how anybody comes by them"
     yield "licence:"
     yield _line("  name", answers.licence, "not stated", "as SPDX has it: CC-BY-4.0")
     yield "  # commercial: true or false, where its owners say so"
@@ -170,6 +172,7 @@ def _mask(layout: Layout, tree: Mapping[str, Path]) -> Iterator[str]:
         for value, name in enumerate(names.values(), start=1):
             yield f"  {value}: {name}"
         return
+    known = label_names(tree)
     values, is_colour = _values(layout, tree)
     is_shaded = layout.dimension == 2 and len(values) > _SHADES
     union = f", union: {layout.union}" if layout.union else ""
@@ -185,9 +188,10 @@ def _mask(layout: Layout, tree: Mapping[str, Path]) -> Iterator[str]:
         values = [1]
     else:
         yield f"mask: {{decode: values, {file}}}"
+        values = sorted({*values, *known})
     yield "labels:"
     for value in values:
-        yield f"  {value}: label {value}  {QUESTION} its anatomical name"
+        yield _line(f"  {value}", known.get(value), f"label {value}", "its anatomical name")
 
 
 def _values(layout: Layout, tree: Mapping[str, Path]) -> tuple[list[int], bool]:

@@ -66,6 +66,11 @@ class TestHelp:
         assert said.strip() == "False"
 
 
+def listed(megamedical, *arguments: object) -> list[str]:
+    rows = json.loads(megamedical("list", *arguments, "--json").stdout)
+    return [row["dataset"] for row in rows]
+
+
 def run_python(code: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
@@ -77,13 +82,24 @@ class TestList:
         result = megamedical("list")
         assert result.exit_code == 0
         for dataset, manifest in catalog().items():
-            (line,) = (li for li in result.output.splitlines() if li.split()[:1] == [dataset])
-            assert manifest.role in line
-            assert manifest.access in line
+            lines = [li for li in result.output.splitlines() if li.split()[:1] == [dataset]]
+            if manifest.role == "extra":
+                assert not lines
+            else:
+                (line,) = lines
+                assert manifest.role in line
+                assert manifest.access in line
+
+    def test_shows_the_extra_when_asked_for(self, megamedical):
+        extra = [name for name, manifest in catalog().items() if manifest.role == "extra"]
+        assert f"{len(extra)} more are extra" in megamedical("list").output
+        assert listed(megamedical, "--role", "extra") == extra
+        assert listed(megamedical, extra[0], "acdc") == sorted([extra[0], "acdc"])
 
     def test_gives_json(self, megamedical):
         rows = json.loads(megamedical("list", "--json").stdout)
-        assert [row["dataset"] for row in rows] == list(catalog())
+        taken = [name for name, manifest in catalog().items() if manifest.role != "extra"]
+        assert [row["dataset"] for row in rows] == taken
         columns = "dataset title modality subjects bytes access licence role groups"
         assert all(set(columns.split()) <= set(row) for row in rows)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from miniatures.files import nifti, picture
@@ -195,6 +197,37 @@ def test_the_masks_say_how_they_are_decoded(tmp_path, mask, decode, above, label
     group = manifest.groups["all"]
     assert (group.mask.decode, group.mask.above, list(group.labels)) == (decode, above, labels)
     assert check(manifest, folder_trees(folder)).is_well
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"0": "background", "1": "Anterior", "2": "Posterior"},
+        {"background": 0, "Anterior": 1, "Posterior": 2},
+    ],
+    ids=["decathlon", "nnU-Net 2"],
+)
+def test_dataset_json_names_the_labels_those_of_no_sample_too(tmp_path, said):
+    folder = tmp_path / "files"
+    for number in NUMBERS:
+        write(folder, f"imagesTr/h_{number}.nii.gz", IMAGE)
+        write(folder, f"labelsTr/h_{number}.nii.gz", (LABELS == 1) * np.uint8(1))
+    (folder / "dataset.json").write_text(json.dumps({"labels": said}))
+    (folder / "labelsTr" / "dataset.json").write_text(json.dumps({"labels": {"1": "another"}}))
+    assert proposed(folder).groups["all"].labels == {1: "Anterior", 2: "Posterior"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "[]", '{"labels": ["liver"]}', '{"labels": {"whole tumour": [1, 2]}}', "\xff", "{}"],
+)
+def test_dataset_json_of_another_kind_names_none(tmp_path, said):
+    folder = tmp_path / "files"
+    for number in NUMBERS:
+        write(folder, f"images/{number}.png", IMAGE)
+        write(folder, f"masks/{number}.png", LABELS)
+    (folder / "dataset.json").write_text(said, encoding="latin-1")
+    assert proposed(folder).groups["all"].labels == {1: "label 1", 2: "label 2"}
 
 
 def test_paths_that_no_pattern_can_hold_are_left_alone():

@@ -42,6 +42,12 @@ def test_what_is_here_or_in_a_mirror_is_not_fetched_again(tmp_path, mirror):
     assert found.state == "ready"
 
 
+def test_a_folder_in_the_place_of_an_archive_needs_no_room(tmp_path):
+    (tmp_path / "acdc" / "archives" / "ACDC.zip").mkdir(parents=True)
+    (found,) = planned(["acdc"], tmp_path).datasets
+    assert (found.state, found.download, found.unpacked) == ("ready", 0, 0)
+
+
 def test_a_group_needs_its_own_archives_only(tmp_path):
     (found,) = planned(["msd/hippocampus"], tmp_path).datasets
     assert found.to_download == ("Task04_Hippocampus.tar",)
@@ -78,6 +84,13 @@ def test_the_command_says_where_to_put_what(megamedical, tmp_path):
     assert re.search(r"acdc\s+download\s+2\.3 GB", result.output)
     assert f"{tmp_path / 'raw' / 'adni' / 'archives'}/" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_all_leaves_out_the_extra(megamedical, tmp_path):
+    options = ("--store", tmp_path / "store", "--json")
+    found = json.loads(megamedical("plan", "--all", *options).output)["datasets"]
+    taken = [name for name, manifest in catalog().items() if manifest.role != "extra"]
+    assert [each["dataset"] for each in found] == taken
 
 
 def test_scripts_read_the_same(megamedical, tmp_path):

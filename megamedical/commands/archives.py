@@ -45,7 +45,7 @@ def adopt(
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy, never link.")] = False,
     no_checksum: Annotated[
-        bool, typer.Option("--no-checksum", help="Take files as they are, unchecked.")
+        bool, typer.Option("--no-checksum", help="Take files and folders as they are, unchecked.")
     ] = False,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
@@ -53,8 +53,9 @@ def adopt(
     """Put archives that you downloaded by hand where a build looks for them.
 
     They are recognised by checksum, name or content, and linked where the disk can, so that they
-    take no room twice. What is still missing of their datasets is said. Exit code 3 says that a
-    file could not be taken.
+    take no room twice. A folder that is unpacked already, or never was an archive, is read where it
+    is. What is still missing of their datasets is said. Exit code 3 says that a file could not be
+    taken.
     """
     with errors_explained():
         from megamedical.adopt import adopt as run

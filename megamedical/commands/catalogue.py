@@ -31,15 +31,27 @@ if TYPE_CHECKING:
     from megamedical.licences import Terms
     from megamedical.plan import Plan
 
+_PERMITTED = {True: "yes", False: "no", None: "?"}  # None: nobody says
+
 
 @app.command("list")
-def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False) -> None:
+def list_datasets(
+    datasets: DatasetsArgument = None,
+    role: RoleOption = None,
+    manifests: ManifestsOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the catalogue: what there is, how large, and on what terms."""
     with errors_explained():
         from megamedical.catalogue import catalog
         from megamedical.disk import in_words
 
-        table = catalog(manifests).table.reset_index()
+        whole = catalog(manifests)
+        everything = not datasets and role is None
+        listed = whole.select(
+            datasets or (), role=role.value if role else None, everything=everything
+        )
+        table = whole.table.loc[[each.dataset.id for each in listed]].reset_index()
         if as_json:
             typer.echo(table.to_json(orient="records", indent=2))
             return
@@ -57,6 +69,9 @@ def list_datasets(manifests: ManifestsOption = None, as_json: JsonOption = False
                 row.licence,
             )
         terminal().print(shown)
+        left_out = len(whole) - len(listed)
+        if everything and left_out:
+            say(terminal(), f"{left_out} more are extra: `megamedical list --role extra`.")
 
 
 @app.command()
@@ -125,12 +140,11 @@ def licences(
 
 def _show_plan(found: Plan, console: Console) -> None:
     from megamedical.disk import in_words
-    from megamedical.manifest import Licence
 
-    shown = new_table("dataset", "state", ">download", ">unpacked", ">store", "access")
+    shown = new_table("dataset", "state", ">download", ">unpacked", ">store", "access", "licence")
     shown.add_column("commercial")
     shown.add_column("pass on")
-    shown.add_column("licence", no_wrap=True, overflow="ellipsis")
+    shown.collapse_padding = True
     for each in found.datasets:
         shown.add_row(
             each.dataset,
@@ -141,15 +155,19 @@ def _show_plan(found: Plan, console: Console) -> None:
             in_words(each.unpacked) if each.unpacked else "–",
             in_words(each.store),
             each.access,
-            Licence.said(each.commercial),
-            Licence.said(each.redistribution),
             each.licence,
+            _PERMITTED[each.commercial],
+            _PERMITTED[each.redistribution],
         )
     console.print(shown)
+    say(console, "Commercial use, and passing it on: a question mark where nobody says.")
     for each in found.datasets:
         if each.by_hand:
             say(console, f"{each.dataset}: {', '.join(each.by_hand)}", "[yellow]by hand[/] ")
-            say(console, f"  {each.how_to_get} Put what you get into {each.put_into}/")
+            say(console, f"  {each.how_to_get}")
+            say(console, f"  It belongs into {each.put_into}/, where `megamedical adopt` puts it.")
+        elif each.how_to_get:
+            say(console, f"{each.dataset}: {each.how_to_get}", "[yellow]first[/] ")
     unknown = sum(len(each.unknown) for each in found.datasets)
     more = f", and {unknown} archives of unknown size" if unknown else ""
     say(

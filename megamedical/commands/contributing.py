@@ -41,7 +41,7 @@ def new(
     year: Annotated[int | None, typer.Option(help="Of the paper to cite.")] = None,
     doi: Annotated[str | None, typer.Option(help="Of the paper to cite: 10.…/…")] = None,
     archive: Annotated[
-        str | None, typer.Option(help="File name of its archive. (default: ID.zip)")
+        str | None, typer.Option(help="File name of its archive. (default: ID, a folder)")
     ] = None,
     url: Annotated[str | None, typer.Option(help="Where the archive is downloaded.")] = None,
 ) -> None:
