@@ -1,20 +1,21 @@
 """Archives fetched by hand: recognised, put where a build looks for them, and what is missing yet.
 
-A file is recognised by its checksum, else by its name, else by the names of the files inside it.
+A file is recognised by its checksum, else by its name, else by the names of the files inside it; a
+folder that was unpacked, or never was packed, by the names of its files.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ from megamedical.catalogue import Catalog, Selection
 from megamedical.checksums import Algorithm, Digest, digest_of
 from megamedical.disk import explain_full, require_room
 from megamedical.errors import ArchiveError, MegaMedicalError
+from megamedical.folders import files_in, state_of_files
 from megamedical.location import whole_file
 from megamedical.manifest import Archive, DatasetManifest
 from megamedical.patterns import Pattern
@@ -41,7 +43,7 @@ _ADDED = re.compile(r"( ?\(\d+\)| - copy|-\d{8}t\d{6}z(-\d+)*)(?=\.|$)")
 
 @dataclass(frozen=True)
 class Adopted:
-    """A file that is an archive of a dataset.
+    """A file that is an archive of a dataset, or a folder of what is in one.
 
     Attributes:
         file: as it was given.
@@ -91,14 +93,16 @@ def adopt(
     """Put files that were fetched by hand where a build looks for them.
 
     Nothing is unpacked, and no file is overwritten by another. Hard links are made where the disk
-    can, copies elsewhere.
+    can, copies elsewhere. A folder without archives, whose files are what a dataset is read from,
+    is linked as a whole, and read where it is.
 
     Args:
         paths: files, and folders that are searched.
         raw: folder of the archives: a file becomes `<raw>/<dataset>/archives/<name>`.
         manifests: the catalogue.
         only: ids of the datasets that the files may belong to, all where it is empty.
-        checksum: whether a file whose checksum is not the manifest's is refused.
+        checksum: whether a file whose checksum is not the manifest's is refused, and a folder in
+            the place of an archive that has one.
         copy: never link.
 
     Raises:
@@ -106,7 +110,8 @@ def adopt(
         ArchiveError: the disk is full.
     """
     datasets = [each.dataset for each in manifests.select(only)] if only else manifests.values()
-    shelf = _Shelf([_Known(each, archive) for each in datasets for archive in each.archives])
+    archives = [_Known(each, archive) for each in datasets for archive in each.archives]
+    shelf = _Shelf(archives, is_named=bool(only))
     adoption = _Adopting(shelf, raw, checksum, copy)
     for path in paths:
         adoption.take(path)
@@ -141,13 +146,7 @@ class _Known:
 
     @cached_property
     def patterns(self) -> Sequence[Pattern]:
-        """What the files inside are called, as far as anything is read from them."""
-        return [
-            pattern
-            for name, group in self.dataset.groups.items()
-            if self.archive in self.dataset.archives_of(name)
-            for pattern in group.patterns
-        ]
+        return self.dataset.patterns_of(self.archive)
 
     def count(self, names: Iterable[str]) -> int:
         """How many of some files inside are read."""
@@ -162,11 +161,26 @@ class _Known:
         tops = {name.partition("/")[0] for name in names}
         return sum(self._likeness(names)), tops == {_stem(self.archive.name)}
 
+    def may_hold(self, names: Sequence[str]) -> bool:
+        """Whether masks are among some files too, where masks and images are not archives apart."""
+        dataset, found = self.dataset, [self._into + name for name in names]
+        for name, group in dataset.groups.items():
+            archives = dataset.archives_of(name)
+            masks = group.patterns[1 : 1 + len(group.mask.patterns)]
+            if self.archive in archives and (
+                len(archives) > 1 or any(mask.match(each) for mask in masks for each in found)
+            ):
+                return True
+        return False
+
     def _likeness(self, names: Iterable[str]) -> Iterator[int]:
-        into = f"{self.archive.into}/" if self.archive.into else ""
         for name in names:
-            fitting = (pattern for pattern in self.patterns if pattern.match(into + name))
+            fitting = (pattern for pattern in self.patterns if pattern.match(self._into + name))
             yield max((1 + _literal(pattern) for pattern in fitting), default=0)
+
+    @property
+    def _into(self) -> str:
+        return f"{self.archive.into}/" if self.archive.into else ""
 
 
 class _Match(NamedTuple):
@@ -178,10 +192,11 @@ class _Match(NamedTuple):
 
 
 class _Shelf:
-    """The archives that a file may be."""
+    """The archives that a file may be; whether a user has named them."""
 
-    def __init__(self, archives: Sequence[_Known]) -> None:
+    def __init__(self, archives: Sequence[_Known], *, is_named: bool) -> None:
         self.archives = archives
+        self._is_named = is_named
         self._sums = {(d.algorithm, d.value): each for each in archives if (d := each.digest)}
         self._names: dict[str, list[_Known]] = defaultdict(list)
         self._stems: dict[str, list[_Known]] = defaultdict(list)
@@ -233,11 +248,12 @@ class _Shelf:
         Raises:
             _Refusal: several are, to the same extent.
         """
-        alike = {known: known.likeness(inside) for known in self.archives}
+        alike = {k: k.likeness(inside) for k in self.archives if k.may_hold(inside)}
         most = max(alike.values(), default=(0, False))
         found = [known for known, likeness in alike.items() if likeness == most]
         # A few files may look like those of any dataset.
-        if not most[0] or found[0].count(inside) * 4 < len(inside):
+        is_sure = self._is_named or found[0].count(inside) * 4 >= len(inside)
+        if not most[0] or not is_sure:
             return None
         if len(found) > 1:
             raise _ambiguous(place, found)
@@ -264,15 +280,23 @@ class _Adopting:
             self._take_file(path, in_folder=False)
 
     def _take_folder(self, folder: Path) -> None:
-        files = list(islice(_visible_files(folder), _MOST_FILES))
+        files = list(islice(files_in(folder.absolute()).values(), _MOST_FILES))
         packed = [file for file in files if self.shelf.may_hold(file)]
-        if not packed:
-            reason, remedy = self._of_unpacked(folder, files)
-            self.refused.append(Refused(folder, reason, remedy))
-        for file in packed:
-            self._take_file(file, in_folder=True)
+        are_known = [self._take_file(file, in_folder=True) for file in packed]
+        if not any(are_known):
+            self._take_unpacked(folder.absolute(), files, beside=packed)
 
-    def _take_file(self, file: Path, *, in_folder: bool) -> None:
+    def _take_unpacked(
+        self, folder: Path, files: Sequence[Path], *, beside: Sequence[Path]
+    ) -> None:
+        try:
+            self.adopted.append(self._adopt_folder(folder, files))
+        except (_Refusal, ArchiveError) as error:
+            if not (beside and isinstance(error, _Unknown)):
+                self.refused.append(Refused(folder, error.problem, error.remedy))
+
+    def _take_file(self, file: Path, *, in_folder: bool) -> bool:
+        """Take a file; whether anybody knows what it is."""
         try:
             self.adopted.append(self._adopt(file))
         except _Unknown as error:
@@ -280,8 +304,10 @@ class _Adopting:
                 self.unknown.append(file)
             else:
                 self.refused.append(Refused(file, error.problem, error.remedy))
+            return False
         except (_Refusal, ArchiveError) as error:
             self.refused.append(Refused(file, error.problem, error.remedy))
+        return True
 
     def _adopt(self, file: Path) -> Adopted:
         if not file.is_file():
@@ -323,36 +349,34 @@ class _Adopting:
             )
         return match
 
-    def _of_unpacked(self, folder: Path, files: Sequence[Path]) -> tuple[str, str]:
-        """What to do with a folder of files that are not packed."""
-        for base in (folder, folder.parent):
+    def _adopt_folder(self, folder: Path, files: Sequence[Path]) -> Adopted:
+        """Take a folder in the place of the archive whose files it holds, or is one of."""
+        ways = (self.shelf.by_name, self.shelf.by_content)
+        for recognised, base in product(ways, (folder, folder.parent)):
             names = _spread([file.relative_to(base).as_posix() for file in files])
-            try:
-                match = self.shelf.by_content(folder, names)
-            except _Refusal as error:
-                return error.problem, error.remedy
+            match = recognised(folder, names)
             if match:
-                known = match.known
-                place = archive_folder(self.raw, known.dataset)
-                what = folder.name if base == folder.parent else "."
-                pack = shlex.join(["tar", "-cf", str(place / match.name), "-C", str(base), what])
-                trust = ", and build with --no-checksum" if known.digest else ""
-                return (
-                    f"{folder} holds what is in {known}, unpacked, and a build reads archives",
-                    f"Pack it again, whatever the archive was: mkdir -p {shlex.quote(str(place))} "
-                    f"&& {pack}{trust}.",
-                )
-        return (
-            f"{folder} holds no archive, and no files that a dataset is read from",
-            "Name the folder or the file that you downloaded.",
-        )
-
-
-def _visible_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file():
-            yield path
+                break
+        else:
+            raise _Unknown(
+                f"{folder} holds no archive, and no files that a dataset is read from",
+                "Name the folder or the file that you downloaded.",
+            )
+        known = match.known
+        if self.checksum and known.digest:
+            raise _Refusal(
+                f"{folder} holds what is in {known}, unpacked, and a folder has no checksum",
+                "Adopt the archive itself, or, if you trust the folder, use --no-checksum, here "
+                "and when you build.",
+            )
+        place = archive_folder(self.raw, known.dataset) / match.name
+        was_there = place.exists()
+        inside = place if base == folder else place / folder.name
+        if not was_there:
+            _put_folder(folder, place, inside, self.copy)
+        elif not _are_same(inside, folder):
+            raise _taken(place, folder)
+        return Adopted(folder, known.dataset.id, match.name, match.how, place, was_there)
 
 
 def _spread(names: Sequence[str]) -> Sequence[str]:
@@ -407,10 +431,21 @@ def _refuse_overwriting(file: Path, place: Path) -> None:
         and digest_of(place, "sha256") == digest_of(file, "sha256")
     )
     if not same:
-        raise _Refusal(
-            f"{place} is there already and differs from {file.name}",
-            "Nothing is overwritten: move away the one that is wrong.",
-        )
+        raise _taken(place, file)
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    """Whether two folders are one, or the copy of one."""
+    if not one.is_dir():
+        return False
+    return one.samefile(other) or state_of_files(files_in(one)) == state_of_files(files_in(other))
+
+
+def _taken(place: Path, file: Path) -> _Refusal:
+    return _Refusal(
+        f"{place} is there already and differs from {file.name}",
+        "Nothing is overwritten: move away the one that is wrong.",
+    )
 
 
 def _put(file: Path, place: Path, copy: bool) -> None:
@@ -427,3 +462,25 @@ def _put(file: Path, place: Path, copy: bool) -> None:
     require_room(place.parent, size, purpose)
     with explain_full(place.parent, size, purpose), whole_file(place) as unfinished:
         shutil.copyfile(file, unfinished)
+
+
+def _put_folder(folder: Path, place: Path, inside: Path, copy: bool) -> None:
+    """Link or copy a folder to `inside`, which is `place` or in it, whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place.parent, prefix=".") as scratch:
+        whole = Path(scratch, place.name)
+        target = whole / inside.relative_to(place)
+        target.parent.mkdir(exist_ok=True)
+        if copy:
+            _copy_folder(folder, target)
+        else:
+            target.symlink_to(folder.resolve(), target_is_directory=True)
+        whole.replace(place)
+
+
+def _copy_folder(folder: Path, target: Path) -> None:
+    size = sum(file.stat().st_size for file in files_in(folder).values())
+    purpose = f"copying {folder.name}"
+    require_room(target.parent, size, purpose)
+    with explain_full(target.parent, size, purpose):
+        shutil.copytree(folder, target)

@@ -22,7 +22,7 @@ from megamedical.subjects import (
     find_subjects,
     list_files,
 )
-from megamedical.unpacked import obtain_unpacked
+from megamedical.unpacked import Unpacked, files_of, obtain_unpacked
 
 QUESTION = "# ?"  # marks a line of a drafted manifest that its author has yet to look at
 _STRAY = 0.01  # share of what is labelled, below which a value without a name is no label
@@ -145,11 +145,11 @@ def archive_trees(dataset: DatasetManifest, *, raw: Path, mirror: Path | None) -
     """
 
     @cache
-    def unpacked(name: str) -> Path:
+    def unpacked(name: str) -> Unpacked:
         (archive,) = (each for each in dataset.archives if each.name == name)
-        return obtain_unpacked((dataset, archive), raw=raw, mirror=mirror, offline=True).folder
+        return obtain_unpacked((dataset, archive), raw=raw, mirror=mirror, offline=True)
 
-    return lambda group: list_files([unpacked(each.name) for each in dataset.archives_of(group)])
+    return lambda group: files_of(unpacked(each.name) for each in dataset.archives_of(group))
 
 
 def condensed(paths: Iterable[str]) -> list[Unmatched]:

@@ -20,8 +20,8 @@ manifest: the archives as they are distributed (real data), or tiny archives in 
 (miniature); what is known of the layout, and from where, is in the `evidence` of each group.
 """
 _COLLECTION = """\
-`--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`. That
-shows the patients of the held-out `scd`, and is among the extra."""
+`--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`.
+That shows the patients of the held-out `scd`, and is among the extra."""
 _EXTRA = "{} more are extra: they are taken only by name or with `--role extra`."
 _COLUMNS = (
     "Dataset",

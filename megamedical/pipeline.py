@@ -32,9 +32,9 @@ from megamedical.processing import Job, digest, fingerprint_of, process
 from megamedical.progress import Listener, Silence
 from megamedical.record import record_path
 from megamedical.splits import assign_splits
-from megamedical.subjects import Failure, Subject, find_subjects, list_files
+from megamedical.subjects import Failure, Subject, find_subjects
 from megamedical.tables import FAILURES
-from megamedical.unpacked import Unpacked, obtain_unpacked
+from megamedical.unpacked import Unpacked, files_of, obtain_unpacked
 from megamedical.workers import Workers, workers
 
 
@@ -245,6 +245,16 @@ class _Build:
         remedy = error.remedy if isinstance(error, MegaMedicalError) else ""
         self.missing.append(Missing(problem, groups, remedy))
 
+    def _miss_unread(self, selection: Selection, unread: str, error: MegaMedicalError) -> None:
+        """Nor can the groups be built whose splits are made together with those of one unread."""
+        dataset = selection.dataset
+        groups = [
+            f"{dataset.id}/{name}"
+            for name in selection.groups
+            if unread in dataset.together_with(name)
+        ]
+        self.missing.append(Missing(error.problem, groups, error.remedy))
+
     def _match(
         self, selection: Selection, unpacked: Mapping[tuple[str, str], Unpacked]
     ) -> Iterable[_Plan]:
@@ -266,15 +276,19 @@ class _Build:
         for name, group in here.items():
             sources = [unpacked[dataset.id, archive] for archive in _needed_by(dataset, name)]
             read = dataset.archives_of(name)
-            tree = list_files(unpacked[dataset.id, archive.name].folder for archive in read)
-            subjects, failures = find_subjects(dataset.id, name, group, tree)
+            tree = files_of(unpacked[dataset.id, archive.name] for archive in read)
+            try:
+                subjects, failures = find_subjects(dataset.id, name, group, tree)
+            except MegaMedicalError as error:
+                self._miss_unread(selection, name, error)
+                continue
             if len(dataset.groups) > 1 and not dataset.shares_patients:
                 cohort = group.cohort or name
                 subjects = [replace(s, patient=f"{cohort}/{s.patient}") for s in subjects]
             found[name] = subjects, failures, digest([source.digest for source in sources])
         together = _patients(dataset, {name: subjects for name, (subjects, _, _) in found.items()})
         for name in selection.groups:
-            if name in here:
+            if found.keys() >= set(dataset.together_with(name)):
                 subjects, failures, source = found[name]
                 splits = assign_splits(together[name], self.seed)
                 own = {s.patient: splits[s.patient] for s in subjects}

@@ -31,9 +31,10 @@ class DatasetPlan:
         by_hand: archives that only a user can fetch.
         download: bytes of what is fetched, by hand or not, as far as they are known.
         unknown: archives of unknown size among them.
-        unpacked: bytes of all archives once more, as far as they are known: what unpacking takes.
+        unpacked: bytes of all archives once more, as far as they are known: what unpacking takes of
+            those that are no folders.
         store: bytes in the store, about.
-        how_to_get: the steps for what is fetched by hand.
+        how_to_get: the steps by hand, for what is not here.
         put_into: the folder for it.
     """
 
@@ -112,9 +113,14 @@ def plan(
 def _plan(selection: Selection, raw: Path, mirror: Path | None, resolution: int) -> DatasetPlan:
     dataset = selection.dataset
     archives = needed_archives(selection)
-    found = {archive.name for archive in archives if _is_here(dataset, archive, raw, mirror)}
+    found = {
+        archive.name: path
+        for archive in archives
+        if (path := _where(dataset, archive, raw, mirror)) is not None
+    }
     wanted = [archive for archive in archives if archive.name not in found]
-    in_place = {a.name for a in archives if (raw / dataset.id / "unpacked" / a.name).is_dir()}
+    in_place = {name for name, path in found.items() if path.is_dir()}
+    in_place |= {a.name for a in archives if (raw / dataset.id / "unpacked" / a.name).is_dir()}
     return DatasetPlan(
         dataset=dataset.id,
         access=dataset.access,
@@ -128,13 +134,17 @@ def _plan(selection: Selection, raw: Path, mirror: Path | None, resolution: int)
         unknown=tuple(archive.name for archive in wanted if not archive.known_size),
         unpacked=sum(archive.known_size for archive in archives if archive.name not in in_place),
         store=_in_store(selection, resolution),
-        how_to_get=dataset.how_to_get if any(not archive.urls for archive in wanted) else "",
+        how_to_get=dataset.how_to_get if wanted else "",
         put_into=archive_folder(raw, dataset),
     )
 
 
-def _is_here(dataset: DatasetManifest, archive: Archive, raw: Path, mirror: Path | None) -> bool:
-    return any(path.is_file() for path in places(dataset, archive, raw, mirror))
+def _where(
+    dataset: DatasetManifest, archive: Archive, raw: Path, mirror: Path | None
+) -> Path | None:
+    """The place of an archive, or of a folder instead of it, on this machine."""
+    there = (path for path in places(dataset, archive, raw, mirror) if path.exists())
+    return next(there, None)
 
 
 def _in_store(selection: Selection, resolution: int) -> int:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from megamedical.checksums import Algorithm, Digest, digest_of, read_sums
 from megamedical.download import Report, download, without_secrets
 from megamedical.errors import ArchiveError, Unobtainable
+from megamedical.folders import files_in, sha256_of_files, state_of_files
 from megamedical.manifest import Archive, DatasetManifest
+
+_State = dict[str, str | int]  # what changes when a file or a folder does
 
 
 @dataclass(frozen=True)
 class Obtained:
-    """An archive that is here and is the right one, as far as anybody knows a checksum for it."""
+    """An archive that is here and is the right one, as far as anybody knows a checksum for it.
+
+    `path` may be a folder that holds what is in the archive; `sha256` is then that of the files
+    that are read from it.
+    """
 
     path: Path
     sha256: str
@@ -39,7 +46,8 @@ def obtain(
     `<raw>/<dataset>/archives/`; what is downloaded goes there. A mirror's `SHA256SUMS` overrides
     the manifest's checksum; without either, or with `checksum=False`, the file is taken as it is.
     Its SHA-256 is remembered beside the raw archives and computed again only when the file changed.
-    `report` and `wait` are those of `download`.
+    A folder of the archive's name that holds what is in it does as well, if no checksum is asked
+    for. `report` and `wait` are those of `download`.
 
     Raises:
         ArchiveError: the file is not the expected one, or the disk is full.
@@ -53,6 +61,10 @@ def obtain(
         if path.is_file():
             _check(path, expected, size, memory)
             return Obtained(path, memory.digest(path, "sha256"))
+        if path.is_dir():
+            if expected:
+                raise _unchecked(path, expected)
+            return Obtained(path, memory.digest_of_files(path, wanted.read_from(path)))
     if offline or not archive.urls:
         raise wanted.missing(offline)
     try:
@@ -132,6 +144,26 @@ class _Wanted:
         value = read_sums(sums).get(f"{self.dataset.id}/{self.archive.name}")
         return Digest("sha256", value, str(sums)) if value else None
 
+    def read_from(self, folder: Path) -> dict[str, Path]:
+        """The files of a folder that the dataset is read from.
+
+        Raises:
+            ArchiveError: there is none.
+        """
+        patterns = self.dataset.patterns_of(self.archive)
+        into = f"{self.archive.into}/" if self.archive.into else ""
+        files = {
+            name: path
+            for name, path in files_in(folder).items()
+            if any(pattern.match(into + name) for pattern in patterns)
+        }
+        if not files:
+            raise ArchiveError(
+                f"{folder} is a folder without any file that {self.dataset.id} is read from",
+                f"`megamedical check` shows what is looked for. Or put {self.archive.name} there.",
+            )
+        return files
+
     @property
     def remedy(self) -> str:
         how = self.dataset.how_to_get or self._visit
@@ -171,44 +203,60 @@ def _wrong(path: Path, difference: str) -> ArchiveError:
     )
 
 
+def _unchecked(folder: Path, expected: Digest) -> ArchiveError:
+    return ArchiveError(
+        f"{folder} is a folder, and {expected.according_to} has a checksum of the archive alone",
+        "Put the archive itself there. If you trust the folder, use --no-checksum.",
+    )
+
+
 def _memory_of(kept: Path) -> _Memory:
     return _Memory(kept.with_name(f".{kept.name}.verified.json"))
 
 
 class _Memory:
-    """The digests of a file, remembered for as long as its place, size and time stay the same."""
+    """The digests of a file, remembered for as long as its place, size and time stay the same.
+
+    Of a folder it is one digest of files, and all their sizes and times.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def digest(self, path: Path, algorithm: Algorithm) -> str:
         """A file's digest, from memory where the file has not changed since."""
-        known = self._known(path)
-        if algorithm not in known:
-            before = _fingerprint(path)
-            known[algorithm] = digest_of(path, algorithm)
-            self._write(before, known)
-        return known[algorithm]
+        return self._digest(_fingerprint(path), algorithm, lambda: digest_of(path, algorithm))
+
+    def digest_of_files(self, folder: Path, files: Mapping[str, Path]) -> str:
+        """The digest of files of a folder, likewise."""
+        state: _State = {"path": str(folder), "files": state_of_files(files)}
+        return self._digest(state, "sha256", lambda: sha256_of_files(files))
 
     def remember(self, path: Path, digests: dict[Algorithm, str]) -> None:
         """Write down digests that were verified elsewhere."""
         self._write(_fingerprint(path), digests)
 
-    def _known(self, path: Path) -> dict[Algorithm, str]:
+    def _digest(self, state: _State, algorithm: Algorithm, compute: Callable[[], str]) -> str:
+        known = self._known(state)
+        if algorithm not in known:
+            known[algorithm] = compute()
+            self._write(state, known)
+        return known[algorithm]
+
+    def _known(self, state: _State) -> dict[Algorithm, str]:
         try:
             record = json.loads(self._path.read_text(encoding="utf-8"))
-            fingerprint = _fingerprint(path)
-            if {key: record.pop(key) for key in fingerprint} == fingerprint:
+            if {key: record.pop(key) for key in state} == state:
                 return dict(record)
         except (FileNotFoundError, ValueError, LookupError, AttributeError, TypeError):
             pass
         return {}
 
-    def _write(self, fingerprint: dict[str, str | int], digests: dict[Algorithm, str]) -> None:
+    def _write(self, state: _State, digests: dict[Algorithm, str]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(fingerprint | digests), encoding="utf-8")
+        self._path.write_text(json.dumps(state | digests), encoding="utf-8")
 
 
-def _fingerprint(path: Path) -> dict[str, str | int]:
+def _fingerprint(path: Path) -> _State:
     status = path.stat()
     return {"path": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -1,13 +1,16 @@
-"""Archives obtained and unpacked, where a build and a check read them."""
+"""Archives obtained and unpacked, or folders in their place, as a build and a check read them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from megamedical.archives import unpack
+from megamedical.folders import files_in
 from megamedical.manifest import Archive, DatasetManifest
 from megamedical.sources import obtain
+from megamedical.subjects import list_files
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,22 @@ class Unpacked:
 
     folder: Path
     digest: str
+
+    def files(self) -> dict[str, Path]:
+        """Every file in it, by its path."""
+        return list_files([self.folder])
+
+
+@dataclass(frozen=True)
+class InPlace(Unpacked):
+    """A folder in the place of an archive, which is read where it is."""
+
+    into: str
+
+    def files(self) -> dict[str, Path]:
+        """Every file in it, by the path that it would have were it unpacked."""
+        into = f"{self.into}/" if self.into else ""
+        return {into + name: path for name, path in files_in(self.folder).items()}
 
 
 def obtain_unpacked(
@@ -34,6 +53,16 @@ def obtain_unpacked(
     """
     dataset, archive = wanted
     obtained = obtain(dataset, archive, raw=raw, mirror=mirror, checksum=checksum, offline=offline)
+    if obtained.path.is_dir():
+        return InPlace(obtained.path, obtained.sha256, archive.into)
     folder = raw / dataset.id / "unpacked" / archive.name
     unpack(obtained.path, folder / archive.into, digest=obtained.sha256)
     return Unpacked(folder, obtained.sha256)
+
+
+def files_of(archives: Iterable[Unpacked]) -> dict[str, Path]:
+    """The files of several archives, by their paths."""
+    files: dict[str, Path] = {}
+    for archive in archives:
+        files |= archive.files()
+    return files

@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from miniatures import acdc, pack, stare
+from miniatures import acdc, build_miniatures, contents, pack, stare
 
 from megamedical import adopt as adopting
 from megamedical import catalog
@@ -18,6 +17,7 @@ from megamedical.adopt import Adoption, adopt
 from megamedical.catalogue import Catalog
 from megamedical.manifest import DatasetManifest
 from megamedical.sources import obtain
+from megamedical.unpacked import obtain_unpacked
 
 HEARTS = pack("hearts.zip", {"scans/p1.png": b"a scan", "scans/p1_mask.png": b"a mask"})
 EYES = pack("eyes.tar", {"left/e1.tif": b"an eye", "left/e1.gif": b"its vessels"})
@@ -244,24 +244,114 @@ def test_one_that_is_refused_does_not_stop_the_others(raw, downloads):
     assert [found.file for found in adoption.adopted] == files[1:]
 
 
-@pytest.mark.parametrize("below", [True, False])
-def test_unpacked_folder_is_told_how_it_can_be_used(raw, downloads, below):
-    """The commands of the remedy, run by a shell, make what is then adopted."""
-    top = "left" if below else "."
-    for name in ("left/e1.tif", "left/e1.gif", "left/e2.tif", "left/e2.gif"):
-        write(downloads / "my eyes", name, b"")
-    folder = (downloads / "my eyes" / top).resolve()
-    refused = refusal(raw, folder)
-    assert "unpacked" in refused.reason
-    command = refused.remedy.partition(": ")[2].removesuffix(".")
-    subprocess.run(command, shell=True, check=True)  # noqa: S602
-    (found,) = run(raw, raw / "eyes" / "archives" / "eyes.tar").adopted
-    assert found.was_there
-
-
 def test_folder_of_something_else(raw, downloads):
     write(downloads, "cat.jpg", b"a cat")
     assert "no archive" in refusal(raw, downloads).reason
+
+
+# Folders in the place of archives
+
+
+def write_eyes(folder: Path, eye: bytes = b"an eye") -> None:
+    write(folder, "left/e1.tif", eye)
+    write(folder, "left/e1.gif", b"its vessels")
+
+
+def read_from(raw: Path, card: DatasetManifest) -> dict[str, bytes]:
+    """What a build reads in the place of the archive of a dataset."""
+    archive = obtain_unpacked((card, card.archives[0]), raw=raw, mirror=None, offline=True)
+    return {name: path.read_bytes() for name, path in archive.files().items()}
+
+
+@pytest.mark.parametrize("given", ["my eyes", "my eyes/left"])
+@pytest.mark.parametrize("copy", [False, True])
+def test_unpacked_folder_is_read_as_the_archive_would_be(raw, downloads, given, copy):
+    write_eyes(downloads / "my eyes")
+    (found,) = run(raw, downloads / given, copy=copy).adopted
+    assert (found.dataset, found.archive, found.how) == ("eyes", "eyes.tar", "content")
+    files = {"left/e1.tif": b"an eye", "left/e1.gif": b"its vessels"}
+    assert read_from(raw, cards()["eyes"]) == files
+    write(downloads, "my eyes/left/e1.gif", b"better vessels")
+    files["left/e1.gif"] = b"its vessels" if copy else b"better vessels"
+    assert read_from(raw, cards()["eyes"]) == files
+
+
+def test_store_of_a_folder_holds_what_that_of_its_archive_does(downloads, mirror, tmp_path):
+    build_miniatures("acdc", store=tmp_path / "packed" / "store", mirror=mirror)
+    (members,) = acdc().values()
+    for name, content in members.items():
+        write(downloads / "ACDC", name, content)
+    run(tmp_path / "raw", downloads / "ACDC", manifests=catalog(), checksum=False)
+    report = build_miniatures("acdc", store=tmp_path / "store", mirror=None, checksum=False)
+    assert not report.missing
+    packed, unpacked = (contents(tmp_path / name / "acdc") for name in ("packed/store", "store"))
+    assert unpacked == packed
+    assert any(name.endswith("c/0/0/0") for name in unpacked)
+
+
+def test_folders_of_several_archives_are_told_apart_by_their_names(raw, downloads):
+    write(downloads, "More Hearts/scans/p1.png", b"a scan")
+    (found,) = run(raw, downloads / "More Hearts").adopted
+    assert (found.archive, found.how) == ("more hearts.zip", "name")
+
+
+def test_images_alone_are_not_taken_for_a_dataset(raw, downloads):
+    write(downloads, "holiday/left/e1.tif", b"a red eye")
+    assert "no files that a dataset is read from" in refusal(raw, downloads / "holiday").reason
+
+
+def test_subjects_dir_is_taken_whatever_else_it_holds(raw, downloads):
+    """Links to where the subjects are, a link back, and hundreds of files of which two are read."""
+    for name in ("orig.mgz", "aseg.mgz", *(f"{n}.stats" for n in range(200))):
+        write(downloads, f"disk/s1/mri/{name}", b"")
+    folder = downloads / "SUBJECTS_DIR"
+    folder.mkdir()
+    (folder / "s1").symlink_to(downloads / "disk" / "s1")
+    (folder / "again").symlink_to(folder)
+    (found,) = run(raw, folder, only=["young"]).adopted
+    assert found.place.samefile(folder)
+    assert {"s1/mri/orig.mgz", "s1/mri/aseg.mgz"} < read_from(raw, cards()["young"]).keys()
+    assert len(read_from(raw, cards()["young"])) == 202
+
+
+def test_folder_has_no_checksum(raw, downloads):
+    write(downloads, "hearts/scans/p1.png", b"a scan")
+    folder, known = downloads / "hearts", cards(sha256=sha256(HEARTS))
+    refused = refusal(raw, folder, manifests=known)
+    assert "checksum" in refused.reason
+    assert "--no-checksum" in refused.remedy
+    assert not raw.exists()
+    assert run(raw, folder, manifests=known, checksum=False).adopted
+
+
+def test_folder_twice_is_once_and_no_other_takes_its_place(raw, downloads):
+    for name in ("mine", "yours"):
+        write_eyes(downloads / name, name.encode())
+    for copy in (False, True):
+        first, second = (run(raw, downloads / "mine", copy=copy).adopted[0] for _ in range(2))
+        assert (first.was_there, second.was_there) == (False, True)
+        assert "differs" in refusal(raw, downloads / "yours").reason
+        shutil.rmtree(raw) if copy else first.place.unlink()
+
+
+def test_interrupted_copy_of_a_folder_leaves_nothing(raw, downloads, monkeypatch):
+    def copytree(_: Path, target: Path):
+        Path(target).mkdir()
+        raise KeyboardInterrupt
+
+    write_eyes(downloads / "mine")
+    monkeypatch.setattr(shutil, "copytree", copytree)
+    with pytest.raises(KeyboardInterrupt):
+        run(raw, downloads / "mine", copy=True)
+    assert not list((raw / "eyes" / "archives").iterdir())
+
+
+def test_strange_archives_beside_the_files_do_not_hide_them(raw, downloads):
+    write_eyes(downloads / "mine")
+    write(downloads, "mine/code.zip", pack("code.zip", {"main.py": b""}))
+    adoption = run(raw, downloads / "mine")
+    assert [found.dataset for found in adoption.adopted] == ["eyes"]
+    assert [path.name for path in adoption.unknown] == ["code.zip"]
 
 
 # Where it goes

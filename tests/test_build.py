@@ -19,6 +19,7 @@ from miniatures import (
     RESOLUTION,
     build_miniatures,
     contents,
+    drive,
     hippocampus,
     stare,
     wbc,
@@ -26,9 +27,9 @@ from miniatures import (
 )
 from PIL import Image
 
-from megamedical import packing, processing
+from megamedical import packing, pipeline, processing, subjects
 from megamedical.catalogue import catalog
-from megamedical.errors import SelectionError, StoreError
+from megamedical.errors import MegaMedicalError, SelectionError, StoreError
 from megamedical.verify import verify
 
 SLICE = (RESOLUTION, RESOLUTION)
@@ -452,6 +453,23 @@ def test_a_dataset_that_is_not_in_the_catalogue_makes_no_store(tmp_path):
     with pytest.raises(SelectionError, match="stair"):
         build_miniatures("stair", store=tmp_path / "store", mirror=None)
     assert not (tmp_path / "store").exists()
+
+
+def test_what_no_reader_is_installed_for_is_left_out_and_the_rest_is_built(tmp_path, monkeypatch):
+    """DRIVE's annotators have the same patients, so neither is built where one cannot be read."""
+
+    def find_or_fail(dataset, name, group, tree):
+        if name == "second-observer":
+            raise MegaMedicalError("It needs PyAV", "pip install 'megamedical[video]'")
+        return subjects.find_subjects(dataset, name, group, tree)
+
+    monkeypatch.setattr(pipeline, "find_subjects", find_or_fail)
+    mirror = write_mirror(tmp_path / "mirror", {"drive": drive(), "wbc": wbc()})
+    report = build_miniatures("drive", "wbc", store=tmp_path / "store", mirror=mirror)
+    (missing,) = report.missing
+    assert missing.groups == ["drive/first-observer", "drive/second-observer"]
+    assert missing.remedy == "pip install 'megamedical[video]'"
+    assert {group.path for group in report.groups} == {"wbc/cv", "wbc/jtsc"}
 
 
 def test_splits_depend_on_the_seed_and_on_nothing_else(mirror, tmp_path):

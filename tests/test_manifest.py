@@ -10,9 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from megamedical.catalogue import manifest_folder
+from megamedical.clients import CLIENTS
 from megamedical.errors import ManifestError
 from megamedical.manifest import read_manifest, slug
 
+# Of the web, with a host, or of a client: kaggle:owner/dataset.
+SCHEMES = rf"(https?://[^/\s]+/|({'|'.join(CLIENTS)}):)"
 PACKAGED = sorted((manifest_folder() / "datasets").iterdir())
 CORRECT = """
     id: acdc
@@ -73,7 +76,7 @@ def test_packaged_manifest_is_complete(path):
     assert re.match(r"10\.[0-9]{4,}/\S+$", manifest.citation.doi)
     assert manifest.home is None or re.match("https?://", manifest.home)
     for archive in manifest.archives:
-        assert all(re.match(r"https?://[^/\s]+/\S+$", url) for url in archive.urls)
+        assert all(re.match(rf"{SCHEMES}\S+$", url) for url in archive.urls)
         assert archive.urls or manifest.access != "open", f"{archive.name} cannot be had"
     for group in manifest.groups.values():
         assert group.evidence

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -59,6 +60,7 @@ def dataset(*, access: str = "open", how_to_get: str = "", home: str | None = No
             "how_to_get": how_to_get,
             "licence": {"name": "CC-BY-NC-SA-4.0"},
             "citation": {"title": "Deep Learning", "authors": "Bernard O", "year": 2018},
+            "archives": [{"name": "ACDC.zip"}],
             "groups": {
                 "all": {
                     "modality": "mri",
@@ -286,7 +288,48 @@ def test_failed_download_says_where_to_put_the_file(raw, mirror):
     assert f"{mirror / 'acdc'}/" in missing.value.remedy
 
 
-def test_folder_of_the_archives_name_is_no_archive(raw):
-    (raw / "acdc" / "archives" / "ACDC.zip").mkdir(parents=True)
-    with pytest.raises(Unobtainable):
+# A folder in the place of an archive
+
+
+@pytest.fixture
+def folder(raw):
+    folder = raw / "acdc" / "archives" / "ACDC.zip"
+    put(folder / "p1.png", b"a scan")
+    put(folder / "p1_gt.png", b"its mask")
+    return folder
+
+
+def test_folder_is_known_by_the_files_that_are_read_from_it(raw, mirror, folder):
+    found = obtain(dataset(), archive(), raw=raw, mirror=mirror)
+    assert found.path == folder
+    put(folder / "notes.txt")
+    copied = shutil.copytree(folder, mirror / "acdc" / "ACDC.zip")
+    assert obtain(dataset(), archive(), raw=raw, mirror=mirror) == Obtained(copied, found.sha256)
+    put(copied / "p1.png", b"a scar")
+    assert obtain(dataset(), archive(), raw=raw, mirror=mirror).sha256 != found.sha256
+
+
+def test_folder_is_read_again_only_when_it_changes(raw, folder, monkeypatch):
+    found = obtain(dataset(), archive(), raw=raw, mirror=None)
+    with monkeypatch.context() as patch:
+        patch.setattr("megamedical.folders.sha256_of", None)
+        assert obtain(dataset(), archive(), raw=raw, mirror=None) == found
+    os.utime(folder / "p1.png", (1, 1))
+    assert obtain(dataset(), archive(), raw=raw, mirror=None) == found
+    put(folder / "p2.png", b"a scan")
+    assert obtain(dataset(), archive(), raw=raw, mirror=None) != found
+
+
+def test_folder_is_refused_where_a_checksum_is_asked_for(raw, folder):
+    wanted = archive(sha256=sha256(SCANS))
+    with pytest.raises(ArchiveError, match="--no-checksum") as refused:
+        obtain(dataset(), wanted, raw=raw, mirror=None)
+    assert str(folder) in refused.value.problem
+    assert obtain(dataset(), wanted, raw=raw, mirror=None, checksum=False).path == folder
+
+
+def test_folder_of_something_else_is_no_archive(raw, folder):
+    (folder / "p1.png").rename(folder / "cat.jpg")
+    (folder / "p1_gt.png").unlink()
+    with pytest.raises(ArchiveError, match="without any file that acdc is read from"):
         obtain(dataset(), archive(), raw=raw, mirror=None)
