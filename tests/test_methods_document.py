@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.method import About, make_method
+from benchmark.methods.nnunet import NnUNet
 from benchmark.results import ENSEMBLE, read_results
 from universeg.card import ModelCard
 from universeg.models import make_model, model_names
@@ -43,7 +44,12 @@ def table(folder: Path) -> str:
 
 
 def about_of(name: str, folder: Path) -> About:
-    """With weights as they are before any training, where it is a network."""
+    """With weights as they are before any training, where it is a network.
+
+    That of nnU-Net is had where it is not installed too.
+    """
+    if name == "nnunet":
+        return NnUNet("nnUNetTrainer", release="").about
     if name not in model_names():
         return make_method(name).about
     path = folder / f"{name}.safetensors"
