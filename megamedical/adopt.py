@@ -280,7 +280,11 @@ class _Adopting:
             self._take_file(path, in_folder=False)
 
     def _take_folder(self, folder: Path) -> None:
-        files = list(islice(files_in(folder.absolute()).values(), _MOST_FILES))
+        try:
+            files = list(islice(files_in(folder.absolute()).values(), _MOST_FILES))
+        except ArchiveError as error:
+            self.refused.append(Refused(folder, error.problem, error.remedy))
+            return
         packed = [file for file in files if self.shelf.may_hold(file)]
         are_known = [self._take_file(file, in_folder=True) for file in packed]
         if not any(are_known):

@@ -9,15 +9,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from megamedical.checksums import sha256_of
+from megamedical.errors import ArchiveError
 
 
 def files_in(folder: Path) -> dict[str, Path]:
     """Every visible file below a folder of the user's own, by its path in it.
 
     Links are followed, which a `SUBJECTS_DIR` may consist of, but into no folder twice.
+
+    Raises:
+        ArchiveError: a folder cannot be read.
     """
     entered: set[tuple[int, int]] = set()
-    return {path.relative_to(folder).as_posix(): path for path in _below(folder, entered)}
+    try:
+        return {path.relative_to(folder).as_posix(): path for path in _below(folder, entered)}
+    except OSError as error:
+        raise ArchiveError(
+            f"{error.filename or folder} cannot be read: {error.strerror}",
+            "Allow yourself to read it, or move it away.",
+        ) from error
 
 
 def _below(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:

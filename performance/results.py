@@ -93,9 +93,9 @@ def train(model: str, work: Path) -> Path:
     """Train a network on slices of 64 pixels, then of 128; its weights."""
     small, large = work / "runs" / f"{model}-64", work / "runs" / f"{model}-128"
     asked = ["--preset", "mini", *CHOICE, *([] if model == "universeg" else [f"model={model}"])]
-    fewer = [] if model == "universeg" else ["steps=1500", "optimiser.warm_up=100"]
+    fewer = [] if model == "universeg" else ["steps=4000", "optimiser.warm_up=200"]
     call("universeg", "train", *asked, *fewer, "--store", work / "store64", "--out", small)
-    steps = 3000 if model == "universeg" else 400
+    steps = 3000 if model == "universeg" else 1000
     begin = f"begin_with={small / 'best.safetensors'}"
     call("universeg", "train", *asked, *LARGE, f"steps={steps}", begin,
          "--store", work / "store128", "--out", large)  # fmt: skip
@@ -123,13 +123,23 @@ def tables(weights: dict[str, Path], work: Path) -> Iterator[tuple[str, str]]:
     """The tables of the document, by name."""
     rows, provenance = read_results(work / "results")
     board = leaderboard(rows, provenance)
+    made_of = caption(board)
     yield "training", markdown_table(*training(weights))
-    yield "methods", markdown_table(*methods(board))
-    yield "sizes", markdown_table(*sizes(board))
-    yield "published", markdown_table(*published(board))
-    yield "time", markdown_table(*times(rows, board))
+    yield "methods", markdown_table(*methods(board)) + made_of
+    yield "sizes", markdown_table(*sizes(board)) + made_of
+    yield "published", markdown_table(*published(board)) + made_of
+    yield "time", markdown_table(*times(rows, board)) + made_of
     said = [f"- {name}: {value}" for name, value in wording.origin(board)]
     yield "origin", "\n".join(said)
+
+
+def caption(board: Leaderboard) -> str:
+    """What the figures of a table depend on, in short."""
+    made = [said for entry in board.methods.values() for said in entry.provenance]
+    stores = ", ".join(sorted({said.store_fingerprint[:12] for said in made}))
+    machines = "; ".join(sorted({said.hardware for said in made}))
+    seed = board.settings.seed if board.settings else "unknown"
+    return f"\n\nStore {stores}, protocol {board.protocol[:12]}, seed {seed}, {machines}."
 
 
 def training(weights: dict[str, Path]) -> tuple[list[str], list[list[str]]]:
@@ -155,10 +165,11 @@ def training(weights: dict[str, Path]) -> tuple[list[str], list[list[str]]]:
                     f"{100 * median(waiting):.1f} %",
                     f"{100 * card.scores['dev Dice']:.1f}",
                     f"{100 * card.scores['dev Dice of the mean mask']:.1f}",
+                    f"{card.store[:12]}, seed {settings['seed']}",
                 ]
             )
     columns = ["Network", "Pixels", "Tasks", "Episodes", "Time", "Episodes/s", "Waiting for data"]
-    return [*columns, "Dev Dice", "of the mean mask"], found
+    return [*columns, "Dev Dice", "of the mean mask", "Store"], found
 
 
 def methods(board: Leaderboard) -> tuple[list[str], list[list[str]]]:

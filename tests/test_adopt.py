@@ -295,6 +295,22 @@ def test_folders_of_several_archives_are_told_apart_by_their_names(raw, download
     assert (found.archive, found.how) == ("more hearts.zip", "name")
 
 
+def test_folder_that_cannot_be_read_does_not_stop_the_others(raw, downloads, monkeypatch):
+    def scandir(path: Path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    scan = os.scandir
+    write_eyes(downloads / "mine")
+    (downloads / "hers" / "locked").mkdir(parents=True)
+    monkeypatch.setattr(os, "scandir", scandir)
+    adoption = run(raw, downloads / "hers", downloads / "mine")
+    assert [found.file.name for found in adoption.adopted] == ["mine"]
+    (refused,) = adoption.refused
+    assert refused.reason == f"{downloads / 'hers' / 'locked'} cannot be read: Permission denied"
+
+
 def test_images_alone_are_not_taken_for_a_dataset(raw, downloads):
     write(downloads, "holiday/left/e1.tif", b"a red eye")
     assert "no files that a dataset is read from" in refusal(raw, downloads / "holiday").reason
