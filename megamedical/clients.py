@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 from megamedical.arriving import Failed, Mirror, Part, Passing, Report, Version, without_secrets
 from megamedical.disk import explain_full, is_full, require_room
 from megamedical.errors import MegaMedicalError
 
 _CHUNK = 1024 * 1024
+_EVERY = 0.5  # seconds
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can say
 
 
@@ -109,39 +112,62 @@ def _from_google_drive(file_id: str, folder: Path, report: Report, timeout: floa
 
 
 def _from_kaggle(address: str, folder: Path, report: Report, timeout: float) -> Path:
-    del report, timeout
+    del timeout
     import kagglehub
 
     owner, dataset, *file = address.split("/", 2)
-    return Path(
-        kagglehub.dataset_download(
-            f"{owner}/{dataset}",
-            path=file[0] if file else None,
-            output_dir=str(folder),
-            force_download=True,
+    with _watched(folder, report):
+        return Path(
+            kagglehub.dataset_download(
+                f"{owner}/{dataset}",
+                path=file[0] if file else None,
+                output_dir=str(folder),
+                force_download=True,
+            )
         )
-    )
 
 
 def _from_synapse(syn_id: str, folder: Path, report: Report, timeout: float) -> Path:
-    del report, timeout
+    del timeout
     from synapseclient import Synapse
     from synapseclient.operations import FileOptions, get
 
     synapse = Synapse(silent=True)
     synapse.login(silent=True)
     options = FileOptions(download_location=str(folder), if_collision="overwrite.local")
-    return Path(get(syn_id, file_options=options, synapse_client=synapse).path)
+    with _watched(folder, report):
+        return Path(get(syn_id, file_options=options, synapse_client=synapse).path)
 
 
 def _from_idc(collection: str, folder: Path, report: Report, timeout: float) -> Path:
-    del report, timeout
+    del timeout
     from idc_index import IDCClient
 
-    IDCClient().download_collection(
-        collection, str(folder), show_progress_bar=False, use_s5cmd_sync=True
-    )
+    with _watched(folder, report):
+        IDCClient().download_collection(
+            collection, str(folder), show_progress_bar=False, use_s5cmd_sync=True
+        )
     return folder
+
+
+@contextmanager
+def _watched(folder: Path, report: Report) -> Iterator[None]:
+    """Report how much has arrived in a folder, for a client that does not."""
+    is_over = Event()
+
+    def look() -> None:
+        while not is_over.wait(_EVERY):
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            with suppress(OSError):  # one is renamed just now
+                report(sum(file.stat().st_size for file in files), None)
+
+    watcher = Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 CLIENTS = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import zipfile
 from pathlib import Path
+from threading import Event
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import requests
 
+from megamedical import clients
 from megamedical.checksums import Digest, sha256_of
 from megamedical.download import download
 from megamedical.errors import ArchiveError, Unobtainable
@@ -132,6 +134,25 @@ def test_idc(monkeypatch, target):
     fetch("idc:nci_isbi", target)
     with zipfile.ZipFile(target) as content:
         assert content.namelist() == ["nci_isbi/1.dcm"]
+
+
+def test_what_has_arrived_is_told_for_a_client_that_does_not(monkeypatch, target):
+    told, heard = [], Event()
+
+    def fake(*_: object, output_dir: str, **__: object) -> str:
+        Path(output_dir, "scans").write_bytes(SCANS)
+        assert heard.wait(10)
+        return f"{output_dir}/scans"
+
+    def report(arrived: int, length: int | None) -> None:
+        told.append((arrived, length))
+        if arrived:
+            heard.set()
+
+    monkeypatch.setattr(clients, "_EVERY", 0.001)
+    play(monkeypatch, "kagglehub", dataset_download=fake)
+    fetch("kaggle:owner/scans", target, report=report)
+    assert (len(SCANS), None) in told
 
 
 @pytest.mark.parametrize(
