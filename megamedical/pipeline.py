@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -140,6 +140,14 @@ def build(
         return work.run(chosen)
 
 
+class _Matched(NamedTuple):
+    """The subjects of a group, what could not be matched, and the digest of its archives."""
+
+    subjects: Sequence[Subject]
+    failures: Sequence[Failure] = ()
+    source: str = ""
+
+
 @dataclass(frozen=True)
 class _Plan:
     """A group that can be built: its subjects, their splits, and where its records go."""
@@ -258,23 +266,36 @@ class _Build:
     def _match(
         self, selection: Selection, unpacked: Mapping[tuple[str, str], Unpacked]
     ) -> Iterable[_Plan]:
-        """The groups of a dataset whose archives are all here, with their subjects."""
+        """The groups of a dataset that can be built, with their subjects and splits."""
         dataset = selection.dataset
         if dataset.generator:
-            for name, group in selection.groups.items():
-                if isinstance(group, DrawnGroup):
-                    drawn = [Subject(f"{n:04d}", f"{name}-{n:04d}") for n in range(group.subjects)]
-                    splits = assign_splits({name: [s.patient for s in drawn]}, self.seed)
-                    yield self._plan(dataset, name, group, drawn, splits, [], "")
+            yield from self._drawn(selection)
             return
-        here = {
-            name: group
-            for name, group in dataset.groups.items()
-            if all((dataset.id, a) in unpacked for a in _needed_by(dataset, name))
-        }
-        found = {}
-        for name, group in here.items():
-            sources = [unpacked[dataset.id, archive] for archive in _needed_by(dataset, name)]
+        found = dict(self._matched(selection, unpacked))
+        together = _patients(dataset, found)
+        for name in selection.groups:
+            if found.keys() >= set(dataset.together_with(name)):
+                group, matched = dataset.groups[name], found[name]
+                splits = assign_splits(together[name], self.seed)
+                own = {subject.patient: splits[subject.patient] for subject in matched.subjects}
+                yield self._plan(dataset, name, group, matched, own)
+
+    def _drawn(self, selection: Selection) -> Iterable[_Plan]:
+        for name, group in selection.groups.items():
+            if isinstance(group, DrawnGroup):
+                drawn = [Subject(f"{n:04d}", f"{name}-{n:04d}") for n in range(group.subjects)]
+                splits = assign_splits({name: [s.patient for s in drawn]}, self.seed)
+                yield self._plan(selection.dataset, name, group, _Matched(drawn), splits)
+
+    def _matched(
+        self, selection: Selection, unpacked: Mapping[tuple[str, str], Unpacked]
+    ) -> Iterable[tuple[str, _Matched]]:
+        """Each group of a dataset whose archives are all here, and can be read."""
+        dataset = selection.dataset
+        for name, group in dataset.groups.items():
+            needed = _needed_by(dataset, name)
+            if not all((dataset.id, archive) in unpacked for archive in needed):
+                continue
             read = dataset.archives_of(name)
             tree = files_of(unpacked[dataset.id, archive.name] for archive in read)
             try:
@@ -285,24 +306,16 @@ class _Build:
             if len(dataset.groups) > 1 and not dataset.shares_patients:
                 cohort = group.cohort or name
                 subjects = [replace(s, patient=f"{cohort}/{s.patient}") for s in subjects]
-            found[name] = subjects, failures, digest([source.digest for source in sources])
-        together = _patients(dataset, {name: subjects for name, (subjects, _, _) in found.items()})
-        for name in selection.groups:
-            if found.keys() >= set(dataset.together_with(name)):
-                subjects, failures, source = found[name]
-                splits = assign_splits(together[name], self.seed)
-                own = {s.patient: splits[s.patient] for s in subjects}
-                yield self._plan(dataset, name, here[name], subjects, own, failures, source)
+            source = digest([unpacked[dataset.id, archive].digest for archive in needed])
+            yield name, _Matched(subjects, failures, source)
 
     def _plan(
         self,
         dataset: DatasetManifest,
         name: str,
         group: Group,
-        subjects: Sequence[Subject],
+        matched: _Matched,
         splits: Mapping[str, str],
-        failures: Sequence[Failure],
-        source: str,
     ) -> _Plan:
         folder = self.raw / dataset.id / "staged" / str(self.resolution) / name
         jobs = [
@@ -313,11 +326,11 @@ class _Build:
                 subject=subject,
                 resolution=self.resolution,
                 target=record_path(folder, subject.name),
-                fingerprint=fingerprint_of(group, subject, self.resolution, source),
+                fingerprint=fingerprint_of(group, subject, self.resolution, matched.source),
             )
-            for subject in subjects
+            for subject in matched.subjects
         ]
-        return _Plan(dataset, name, group, jobs, splits, failures, folder)
+        return _Plan(dataset, name, group, jobs, splits, matched.failures, folder)
 
     def _process(self, plans: Sequence[_Plan]) -> dict[str, list[Failure]]:
         """Stage a record of every subject; the failures of each group, with those of matching."""
@@ -432,10 +445,10 @@ def _needed_by(dataset: DatasetManifest, group: str) -> list[str]:
 
 
 def _patients(
-    dataset: DatasetManifest, subjects: Mapping[str, Sequence[Subject]]
+    dataset: DatasetManifest, found: Mapping[str, _Matched]
 ) -> dict[str, dict[str, list[str]]]:
     """For each group, the patients of all groups whose splits are made together with its own."""
-    patients = {name: [s.patient for s in found] for name, found in subjects.items()}
+    patients = {name: [s.patient for s in each.subjects] for name, each in found.items()}
     return {
         name: {other: patients[other] for other in dataset.together_with(name) if other in patients}
         for name in patients
