@@ -7,38 +7,24 @@ folder that was unpacked, or never was packed, by the names of its files.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
-from urllib.parse import unquote
 
-from megamedical.archives import names_in
 from megamedical.catalogue import Catalog, Selection
-from megamedical.checksums import Algorithm, Digest, digest_of
+from megamedical.checksums import Algorithm, digest_of
 from megamedical.disk import explain_full, require_room
-from megamedical.errors import ArchiveError, MegaMedicalError
+from megamedical.errors import ArchiveError
 from megamedical.folders import files_in, state_of_files
 from megamedical.location import whole_file
-from megamedical.manifest import Archive, DatasetManifest
-from megamedical.patterns import Pattern
 from megamedical.plan import DatasetPlan, plan
-from megamedical.sources import archive_folder, differs_in_length, remember, stated_digest
+from megamedical.recognition import UNFINISHED, How, Known, Refusal, Shelf, Unknown
+from megamedical.sources import archive_folder, differs_in_length, remember
 
-How = Literal["checksum", "name", "content"]
-
-_LOOKED_AT = 2_000  # names inside an archive: enough to know it by
 _MOST_FILES = 100_000  # of a folder
-_PACKED = re.compile(r"\.(zip|z\d\d|tar(\.\w+)?|tgz|tbz2?|txz|7z|rar|\d{3})$", re.IGNORECASE)
-_UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload", ".aria2")
-# What browsers, file managers and Google Drive add to a name.
-_ADDED = re.compile(r"( ?\(\d+\)| - copy|-\d{8}t\d{6}z(-\d+)*)(?=\.|$)")
 
 
 @dataclass(frozen=True)
@@ -110,8 +96,8 @@ def adopt(
         ArchiveError: the disk is full.
     """
     datasets = [each.dataset for each in manifests.select(only)] if only else manifests.values()
-    archives = [_Known(each, archive) for each in datasets for archive in each.archives]
-    shelf = _Shelf(archives, is_named=bool(only))
+    archives = [Known(each, archive) for each in datasets for archive in each.archives]
+    shelf = Shelf(archives, is_named=bool(only))
     adoption = _Adopting(shelf, raw, checksum, copy)
     for path in paths:
         adoption.take(path)
@@ -122,149 +108,11 @@ def adopt(
     )
 
 
-class _Refusal(MegaMedicalError):
-    """A file is not taken."""
-
-
-class _Unknown(_Refusal):
-    """Nobody knows what a file is."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """An archive of the catalogue."""
-
-    dataset: DatasetManifest
-    archive: Archive
-
-    def __str__(self) -> str:
-        return f"{self.archive.name} of {self.dataset.id}"
-
-    @cached_property
-    def digest(self) -> Digest | None:
-        return stated_digest(self.dataset, self.archive)
-
-    @cached_property
-    def patterns(self) -> Sequence[Pattern]:
-        return self.dataset.patterns_of(self.archive)
-
-    def count(self, names: Iterable[str]) -> int:
-        """How many of some files inside are read."""
-        return sum(specific > 0 for specific in self._likeness(names))
-
-    def likeness(self, names: Sequence[str]) -> tuple[int, bool]:
-        """How much some files look like those inside.
-
-        The more of their paths a pattern tells, the more; then whether they lie in a folder that
-        is called as the archive.
-        """
-        tops = {name.partition("/")[0] for name in names}
-        return sum(self._likeness(names)), tops == {_stem(self.archive.name)}
-
-    def may_hold(self, names: Sequence[str]) -> bool:
-        """Whether masks are among some files too, where masks and images are not archives apart."""
-        dataset, found = self.dataset, [self._into + name for name in names]
-        for name, group in dataset.groups.items():
-            archives = dataset.archives_of(name)
-            masks = group.patterns[1 : 1 + len(group.mask.patterns)]
-            if self.archive in archives and (
-                len(archives) > 1 or any(mask.match(each) for mask in masks for each in found)
-            ):
-                return True
-        return False
-
-    def _likeness(self, names: Iterable[str]) -> Iterator[int]:
-        for name in names:
-            fitting = (pattern for pattern in self.patterns if pattern.match(self._into + name))
-            yield max((1 + _literal(pattern) for pattern in fitting), default=0)
-
-    @property
-    def _into(self) -> str:
-        return f"{self.archive.into}/" if self.archive.into else ""
-
-
-class _Match(NamedTuple):
-    """What a file is, what it was recognised by, and the name that it gets."""
-
-    known: _Known
-    how: How
-    name: str
-
-
-class _Shelf:
-    """The archives that a file may be; whether a user has named them."""
-
-    def __init__(self, archives: Sequence[_Known], *, is_named: bool) -> None:
-        self.archives = archives
-        self._is_named = is_named
-        self._sums = {(d.algorithm, d.value): each for each in archives if (d := each.digest)}
-        self._names: dict[str, list[_Known]] = defaultdict(list)
-        self._stems: dict[str, list[_Known]] = defaultdict(list)
-        for each in archives:
-            self._names[_simple(each.archive.name)].append(each)
-            self._stems[_stem(each.archive.name)].append(each)
-
-    def may_hold(self, file: Path) -> bool:
-        """Whether a file of a folder is worth a look."""
-        packed = _PACKED.search(file.name) or file.name.lower().endswith(_UNFINISHED)
-        return bool(packed) or _simple(file.name) in self._names
-
-    def by_checksum(self, digests: Mapping[Algorithm, str]) -> _Match | None:
-        """The archive of which somebody says that it hashes to this."""
-        for sums in digests.items():
-            if sums in self._sums:
-                known = self._sums[sums]
-                return _Match(known, "checksum", known.archive.name)
-        return None
-
-    @property
-    def algorithms(self) -> set[Algorithm]:
-        return {algorithm for algorithm, _ in self._sums}
-
-    def by_name(self, file: Path, inside: Sequence[str]) -> _Match | None:
-        """The archive of that name, if it may hold such files.
-
-        Raises:
-            _Refusal: archives of several datasets have this name.
-        """
-        part = re.search(r"\.z\d\d$", file.name, re.IGNORECASE)
-        if part:
-            whole = file.name.removesuffix(part[0]) + ".zip"
-            found = self._names.get(_simple(whole), [])
-        else:
-            found = self._names.get(_simple(file.name)) or self._stems.get(_stem(file.name), [])
-        if inside:
-            found = [known for known in found if known.count(inside)]
-        if not found:
-            return None
-        if len(found) > 1:
-            raise _ambiguous(file, found)
-        name = found[0].archive.name
-        return _Match(found[0], "name", Path(name).stem + part[0].lower() if part else name)
-
-    def by_content(self, place: Path, inside: Sequence[str]) -> _Match | None:
-        """The archive whose dataset is read from such files.
-
-        Raises:
-            _Refusal: several are, to the same extent.
-        """
-        alike = {k: k.likeness(inside) for k in self.archives if k.may_hold(inside)}
-        most = max(alike.values(), default=(0, False))
-        found = [known for known, likeness in alike.items() if likeness == most]
-        # A few files may look like those of any dataset.
-        is_sure = self._is_named or found[0].count(inside) * 4 >= len(inside)
-        if not most[0] or not is_sure:
-            return None
-        if len(found) > 1:
-            raise _ambiguous(place, found)
-        return _Match(found[0], "content", found[0].archive.name)
-
-
 @dataclass
 class _Adopting:
     """One run of `adopt`, file by file."""
 
-    shelf: _Shelf
+    shelf: Shelf
     raw: Path
     checksum: bool
     copy: bool
@@ -295,33 +143,33 @@ class _Adopting:
     ) -> None:
         try:
             self.adopted.append(self._adopt_folder(folder, files))
-        except (_Refusal, ArchiveError) as error:
-            if not (beside and isinstance(error, _Unknown)):
+        except (Refusal, ArchiveError) as error:
+            if not (beside and isinstance(error, Unknown)):
                 self.refused.append(Refused(folder, error.problem, error.remedy))
 
     def _take_file(self, file: Path, *, in_folder: bool) -> bool:
         """Take a file; whether anybody knows what it is."""
         try:
             self.adopted.append(self._adopt(file))
-        except _Unknown as error:
+        except Unknown as error:
             if in_folder:
                 self.unknown.append(file)
             else:
                 self.refused.append(Refused(file, error.problem, error.remedy))
             return False
-        except (_Refusal, ArchiveError) as error:
+        except (Refusal, ArchiveError) as error:
             self.refused.append(Refused(file, error.problem, error.remedy))
         return True
 
     def _adopt(self, file: Path) -> Adopted:
         if not file.is_file():
-            raise _Refusal(f"{file} is not there", "Look at its name.")
-        if file.name.lower().endswith(_UNFINISHED):
-            raise _Refusal(
+            raise Refusal(f"{file} is not there", "Look at its name.")
+        if file.name.lower().endswith(UNFINISHED):
+            raise Refusal(
                 f"{file.name} is the unfinished download of a browser", "Let it come to its end."
             )
         digests = self._digests(file)
-        match = self.shelf.by_checksum(digests) or self._by_looks(file)
+        match = self.shelf.recognise(file, digests)
         known = match.known
         if self.checksum and match.name == known.archive.name:
             _refuse_other_version(file, known, digests)
@@ -340,35 +188,12 @@ class _Adopting:
             return {}
         return {algorithm: digest_of(file, algorithm) for algorithm in self.shelf.algorithms}
 
-    def _by_looks(self, file: Path) -> _Match:
-        names = names_in(file)
-        inside = _spread(names)
-        match = self.shelf.by_name(file, inside) or self.shelf.by_content(file, inside)
-        if match is None:
-            said = f"none of the {len(names)} files in it" if names else "nothing in it"
-            raise _Unknown(
-                f"{file.name} is not an archive of the catalogue: neither its checksum nor its "
-                f"name is known, and {said} is what a dataset is read from",
-                "If it is one all the same, rename it to what `megamedical plan` calls it.",
-            )
-        return match
-
     def _adopt_folder(self, folder: Path, files: Sequence[Path]) -> Adopted:
         """Take a folder in the place of the archive whose files it holds, or is one of."""
-        ways = (self.shelf.by_name, self.shelf.by_content)
-        for recognised, base in product(ways, (folder, folder.parent)):
-            names = _spread([file.relative_to(base).as_posix() for file in files])
-            match = recognised(folder, names)
-            if match:
-                break
-        else:
-            raise _Unknown(
-                f"{folder} holds no archive, and no files that a dataset is read from",
-                "Name the folder or the file that you downloaded.",
-            )
+        match, base = self.shelf.recognise_folder(folder, files)
         known = match.known
         if self.checksum and known.digest:
-            raise _Refusal(
+            raise Refusal(
                 f"{folder} holds what is in {known}, unpacked, and a folder has no checksum",
                 "Adopt the archive itself, or, if you trust the folder, use --no-checksum, here "
                 "and when you build.",
@@ -383,37 +208,7 @@ class _Adopting:
         return Adopted(folder, known.dataset.id, match.name, match.how, place, was_there)
 
 
-def _spread(names: Sequence[str]) -> Sequence[str]:
-    """Some of many names, from all over an archive."""
-    return names[:: -(-len(names) // _LOOKED_AT) or 1]
-
-
-def _simple(name: str) -> str:
-    """What is left of a name where neither case, spaces nor what browsers add counts."""
-    return re.sub(r"[ _+]+", "_", _ADDED.sub("", unquote(name).casefold()))
-
-
-def _stem(name: str) -> str:
-    """A simple name without what says how it is packed, which is told by the content anyway."""
-    return _PACKED.sub("", _simple(name))
-
-
-def _literal(pattern: Pattern) -> int:
-    """How many characters of a path a pattern tells."""
-    return len(pattern.fill(dict.fromkeys(pattern.fields, "")))
-
-
-def _ambiguous(file: Path, found: Sequence[_Known]) -> _Refusal:
-    datasets = sorted({known.dataset.id for known in found})
-    remedy = (
-        "Say which it is with --dataset."
-        if len(datasets) > 1
-        else "Rename it to the one that it is."
-    )
-    return _Refusal(f"{file.name} may be {' or '.join(map(str, found))}", remedy)
-
-
-def _refuse_other_version(file: Path, known: _Known, digests: Mapping[Algorithm, str]) -> None:
+def _refuse_other_version(file: Path, known: Known, digests: Mapping[Algorithm, str]) -> None:
     """Make sure that a file is the version that the manifest means, as far as that says so."""
     if known.digest and digests[known.digest.algorithm] != known.digest.value:
         reason = known.digest.differs_from(digests[known.digest.algorithm])
@@ -421,7 +216,7 @@ def _refuse_other_version(file: Path, known: _Known, digests: Mapping[Algorithm,
         reason = differs_in_length(file, known.archive.size)
     if not reason:
         return
-    raise _Refusal(
+    raise Refusal(
         f"{file.name} is not the {known} that is expected: {reason}",
         "Fetch it anew. If its owners have repacked it and you trust it, use --no-checksum, here "
         "and when you build.",
@@ -445,8 +240,8 @@ def _are_same(one: Path, other: Path) -> bool:
     return one.samefile(other) or state_of_files(files_in(one)) == state_of_files(files_in(other))
 
 
-def _taken(place: Path, file: Path) -> _Refusal:
-    return _Refusal(
+def _taken(place: Path, file: Path) -> Refusal:
+    return Refusal(
         f"{place} is there already and differs from {file.name}",
         "Nothing is overwritten: move away the one that is wrong.",
     )

@@ -313,7 +313,9 @@ def test_folder_that_cannot_be_read_does_not_stop_the_others(raw, downloads, mon
 
 def test_images_alone_are_not_taken_for_a_dataset(raw, downloads):
     write(downloads, "holiday/left/e1.tif", b"a red eye")
-    assert "no files that a dataset is read from" in refusal(raw, downloads / "holiday").reason
+    for known in (cards(), {"eyes": cards()["eyes"]}):
+        refused = refusal(raw, downloads / "holiday", manifests=known)
+        assert "no files that a dataset is read from" in refused.reason
 
 
 def test_subjects_dir_is_taken_whatever_else_it_holds(raw, downloads):
