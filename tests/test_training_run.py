@@ -20,6 +20,7 @@ from PIL import Image
 from tiny_store import Discs, write_store
 
 from megamedical import open_store
+from megamedical.checksums import sha256_of
 from megamedical.errors import MegaMedicalError
 from megamedical.progress import Silence
 from universeg.augmentation import Augmentation
@@ -585,6 +586,8 @@ class TestGoingOnFromWeights:
             "later/discs",
             *read_card(first.weights).groups,
         }
+        assert read_card(outcome.weights).settings["begin_with"] == sha256_of(first.weights)
+        assert str(tmp_path).encode() not in outcome.weights.read_bytes()
 
     def test_weights_of_another_network_are_refused(self, store, tmp_path):
         first = train(settings(steps=1), store, tmp_path / "first", ALONE, Silence())

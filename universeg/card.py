@@ -21,7 +21,7 @@ class ModelCard(BaseModel):
         unseen: tasks that were not trained on, but by which the weights were chosen.
         step: after how many the weights were taken.
         scores: Dice on the dev split.
-        settings: all of the run.
+        settings: all of the run; `begin_with` is the SHA-256 of the file of weights, or "".
     """
 
     model_config = ConfigDict(frozen=True)

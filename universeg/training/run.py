@@ -11,11 +11,13 @@ from pathlib import Path
 from statistics import fmean
 
 from megamedical import __version__
+from megamedical.checksums import sha256_of
 from megamedical.errors import MegaMedicalError
 from megamedical.progress import Listener
 from megamedical.store import Store
 from universeg.card import ModelCard
 from universeg.models import seen_by
+from universeg.release import file_of
 from universeg.training.cache import Place, bytes_of, choose_cache, open_arrays
 from universeg.training.checkpoint import Checkpoint
 from universeg.training.clock import Clock
@@ -105,6 +107,7 @@ class _Run:
         self._tasks = choose_tasks(store, config.tasks)
         self._learner = Learner(config, team)
         self._seen_before = seen_by(config.begin_with) if config.begin_with else {}
+        self._begun_with = sha256_of(file_of(config.begin_with)) if config.begin_with else ""
         self._step = 0
         self._best = self._mean_mask = -math.inf
         self._losses: list[float] = []  # since the last row of the log
@@ -239,7 +242,8 @@ class _Run:
             unseen=tuple(task.name for task in self._tasks.unseen),
             step=self._step,
             scores={"dev Dice": judgement.dice, "dev Dice of the mean mask": judgement.mean_mask},
-            settings=config.model_dump(mode="json"),
+            # A card travels: it says which weights these were, not where they lay.
+            settings=config.model_dump(mode="json") | {"begin_with": self._begun_with},
         )
 
     def _open_reader(self) -> Reader:
