@@ -6,7 +6,6 @@ folder that was unpacked, or never was packed, by the names of its files.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from megamedical.location import whole_file
 from megamedical.plan import DatasetPlan, plan
 from megamedical.recognition import UNFINISHED, How, Known, Refusal, Shelf, Unknown
 from megamedical.sources import archive_folder, differs_in_length, remember
+from megamedical.tree import link_or_copy
 
 _MOST_FILES = 100_000  # of a folder
 
@@ -249,18 +249,13 @@ def _taken(place: Path, file: Path) -> Refusal:
 
 def _put(file: Path, place: Path, copy: bool) -> None:
     """Put a file somewhere else too, whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not copy:
-        try:
-            os.link(file.resolve(), place)
-        except OSError:  # another disk, or one that knows no links
-            pass
-        else:
-            return
     size, purpose = file.stat().st_size, f"copying {file.name}"
-    require_room(place.parent, size, purpose)
     with explain_full(place.parent, size, purpose), whole_file(place) as unfinished:
-        shutil.copyfile(file, unfinished)
+        if copy:
+            require_room(place.parent, size, purpose)
+            shutil.copyfile(file, unfinished)
+        else:
+            link_or_copy(file.resolve(), unfinished)
 
 
 def _put_folder(folder: Path, place: Path, inside: Path, copy: bool) -> None:

@@ -116,6 +116,11 @@ class Archive(_Facts):
         """Its length in bytes as far as it is known, 0 if nobody says."""
         return self.size or self.roughly or 0
 
+    @property
+    def prefix(self) -> str:
+        """What the paths of its files begin with, once it is unpacked."""
+        return f"{self.into}/" if self.into else ""
+
 
 class Mask(_Facts):
     """Where the annotation of an image is, and how its file becomes labels.
@@ -385,10 +390,16 @@ class FileGroup(Group):
     def patterns(self) -> list[Pattern]:
         """Every pattern that a file it is read from may fit."""
         image = Pattern(self.image)
-        others = [*self.mask.patterns, *(lookup.file for lookup in self.fields.values())]
+        others = [lookup.file for lookup in self.fields.values()]
         if self.span:
             others.append(self.span.file)
-        return [image, *(Pattern(text, image) for text in others)]
+        return [image, *self.mask_patterns, *(Pattern(text, image) for text in others)]
+
+    @property
+    def mask_patterns(self) -> list[Pattern]:
+        """Every pattern that a file of its masks may fit."""
+        image = Pattern(self.image)
+        return [Pattern(text, image) for text in self.mask.patterns]
 
 
 class DrawnGroup(Group):

@@ -71,24 +71,28 @@ class Known:
 
     def may_hold(self, names: Sequence[str]) -> bool:
         """Whether masks are among some files too, where masks and images are not archives apart."""
-        dataset, found = self.dataset, [self._into + name for name in names]
-        for name, group in dataset.groups.items():
-            archives = dataset.archives_of(name)
-            masks = group.patterns[1 : 1 + len(group.mask.patterns)]
-            if self.archive in archives and (
-                len(archives) > 1 or any(mask.match(each) for mask in masks for each in found)
-            ):
-                return True
-        return False
+        if self._masks is None:
+            return True
+        found = [self.archive.prefix + name for name in names]
+        return any(mask.match(each) for mask in self._masks for each in found)
+
+    @cached_property
+    def _masks(self) -> Sequence[Pattern] | None:
+        """What the masks inside are called; None if those of a group may be in another archive."""
+        masks = []
+        for name, group in self.dataset.groups.items():
+            archives = self.dataset.archives_of(name)
+            if self.archive in archives:
+                if len(archives) > 1:
+                    return None
+                masks += group.mask_patterns
+        return masks
 
     def _likeness(self, names: Iterable[str]) -> Iterator[int]:
         for name in names:
-            fitting = (pattern for pattern in self.patterns if pattern.match(self._into + name))
+            path = self.archive.prefix + name
+            fitting = (pattern for pattern in self.patterns if pattern.match(path))
             yield max((1 + _literal(pattern) for pattern in fitting), default=0)
-
-    @property
-    def _into(self) -> str:
-        return f"{self.archive.into}/" if self.archive.into else ""
 
 
 class Match(NamedTuple):

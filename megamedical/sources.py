@@ -151,11 +151,10 @@ class _Wanted:
             ArchiveError: there is none.
         """
         patterns = self.dataset.patterns_of(self.archive)
-        into = f"{self.archive.into}/" if self.archive.into else ""
         files = {
             name: path
             for name, path in files_in(folder).items()
-            if any(pattern.match(into + name) for pattern in patterns)
+            if any(pattern.match(self.archive.prefix + name) for pattern in patterns)
         }
         if not files:
             raise ArchiveError(

@@ -29,12 +29,11 @@ class Unpacked:
 class InPlace(Unpacked):
     """A folder in the place of an archive, which is read where it is."""
 
-    into: str
+    prefix: str
 
     def files(self) -> dict[str, Path]:
         """Every file in it, by the path that it would have were it unpacked."""
-        into = f"{self.into}/" if self.into else ""
-        return {into + name: path for name, path in files_in(self.folder).items()}
+        return {self.prefix + name: path for name, path in files_in(self.folder).items()}
 
 
 def obtain_unpacked(
@@ -54,7 +53,7 @@ def obtain_unpacked(
     dataset, archive = wanted
     obtained = obtain(dataset, archive, raw=raw, mirror=mirror, checksum=checksum, offline=offline)
     if obtained.path.is_dir():
-        return InPlace(obtained.path, obtained.sha256, archive.into)
+        return InPlace(obtained.path, obtained.sha256, archive.prefix)
     folder = raw / dataset.id / "unpacked" / archive.name
     unpack(obtained.path, folder / archive.into, digest=obtained.sha256)
     return Unpacked(folder, obtained.sha256)

@@ -386,7 +386,7 @@ def test_links_where_it_can_and_copies_where_it_is_told(raw, downloads):
 
 
 def test_copies_where_it_cannot_link(raw, downloads, monkeypatch):
-    def link(*_: object):
+    def link(*_: object, **__: object):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", link)
