@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.method import Support
 from benchmark.suite import Suite, SuiteError
-from megamedical.store import Store
+from megamedical.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.console import INCOMPLETE, command_line, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, command_line, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,9 +72,9 @@ def run(
         from benchmark.method import make_method
         from benchmark.run import run as evaluate
         from benchmark.suite import load_suite
-        from megamedical.progress import listener
-        from megamedical.store import open_store
-        from megamedical.workers import workers as at_work
+        from megamedical.building.workers import workers as at_work
+        from megamedical.reporting.progress import listener
+        from megamedical.store.store import open_store
 
         asked = load_suite(suite)
         if support_size:
@@ -147,14 +147,14 @@ def leaderboard(
 def _page(board: Leaderboard, rows: pd.DataFrame, store: str | None) -> str:
     from benchmark.board.page import as_page
     from benchmark.board.pictures import draw_pictures
-    from megamedical.store import open_store
+    from megamedical.store.store import open_store
 
     return as_page(board, draw_pictures(board, rows, open_store(store)) if store else None)
 
 
 def _write(path: Path, text: str, is_silent: bool) -> None:
-    from megamedical.disk import in_words
-    from megamedical.location import whole_file
+    from megamedical.files.disk import in_words
+    from megamedical.store.location import whole_file
 
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from benchmark.method import About
-from megamedical.catalogue import Catalog, catalog
+from megamedical.catalogue.datasets import Catalog, catalog
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
-from benchmark.memory import forget_peak, peak_memory
 from benchmark.method import About, Method, MethodError, make_method
 from benchmark.metrics import score
+from benchmark.peak_memory import forget_peak, peak_memory
 from benchmark.results import (
     ENSEMBLE,
     POOL,
@@ -29,9 +29,9 @@ from benchmark.results import (
 )
 from benchmark.suite import Suite
 from megamedical import __version__
-from megamedical.progress import Listener
-from megamedical.store import Store, open_store
-from megamedical.workers import Workers
+from megamedical.building.workers import Workers
+from megamedical.reporting.progress import Listener
+from megamedical.store.store import Store, open_store
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from megamedical import strict_yaml
-from megamedical.catalogue import manifest_folder
+from megamedical.catalogue import strict_yaml
+from megamedical.catalogue.datasets import manifest_folder
+from megamedical.catalogue.manifest import Slug
 from megamedical.errors import MegaMedicalError
-from megamedical.manifest import Slug
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -1,8 +1,8 @@
 """MegaMedical: public medical segmentation datasets in one store of slices.
 
 >>> import megamedical
->>> report = megamedical.build("wbc", "stare", store="store")  # doctest: +SKIP
->>> megamedical.open_store("store").tasks  # doctest: +SKIP
+>>> report = megamedical.build("wbc", "stare", store="store.store")  # doctest: +SKIP
+>>> megamedical.open_store("store.store").tasks  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from megamedical.catalogue import Catalog, catalog
-    from megamedical.pipeline import BuildReport, build
-    from megamedical.store import Store, open_store
+    from megamedical.building.build import BuildReport, build
+    from megamedical.catalogue.datasets import Catalog, catalog
+    from megamedical.store.store import Store, open_store
 
 __all__ = ["BuildReport", "Catalog", "Store", "build", "catalog", "open_store"]
 __version__ = version("megamedical")
 
 _HOMES = {
-    "BuildReport": "pipeline",
-    "build": "pipeline",
-    "Catalog": "catalogue",
-    "catalog": "catalogue",
-    "Store": "store",
-    "open_store": "store",
+    "BuildReport": "building.build",
+    "build": "building.build",
+    "Catalog": "catalogue.datasets",
+    "catalog": "catalogue.datasets",
+    "Store": "store.store",
+    "open_store": "store.store",
 }
 
 

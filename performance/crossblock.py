@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests/fixtures")]
 from plain_universeg import plain_universeg  # noqa: E402
 
 from universeg import UniverSeg  # noqa: E402

@@ -18,7 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from megamedical.download import download
+from megamedical.obtaining.download import download
 
 
 class Quiet(SimpleHTTPRequestHandler):

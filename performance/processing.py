@@ -23,10 +23,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from megamedical import build
-from megamedical.manifest import FileGroup
-from megamedical.processing import Job, process
-from megamedical.progress import Silence
-from megamedical.subjects import Subject
+from megamedical.building.subject_job import Job, process
+from megamedical.catalogue.manifest import FileGroup
+from megamedical.reporting.progress import Silence
+from megamedical.subjects.matching import Subject
 
 REPEATS = 7
 GROUP = FileGroup.model_validate(

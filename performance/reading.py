@@ -25,9 +25,9 @@ import tensorstore
 import zarr
 from torch.utils.data import DataLoader, Dataset
 
-from megamedical.location import Location
-from megamedical.packing import create_array
-from megamedical.slices import Slices
+from megamedical.building.group_job import create_array
+from megamedical.store.array_reader import Slices
+from megamedical.store.location import Location
 
 IMAGES, MASKS, SIZE = 6000, 12_000, 128
 PAIRS = 65

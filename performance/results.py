@@ -26,8 +26,8 @@ from benchmark.board import wording
 from benchmark.board.tables import markdown_table
 from benchmark.leaderboard import Leaderboard, leaderboard
 from benchmark.results import ENSEMBLE, read_results
-from megamedical.catalogue import catalog
-from universeg.weights import read_card
+from megamedical.catalogue.datasets import catalog
+from universeg.weights.files import read_card
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "results.md"

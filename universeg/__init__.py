@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from universeg.network import UniverSeg
-    from universeg.segmenter import Prediction, Segmenter
+    from universeg.network.universeg import UniverSeg
+    from universeg.prediction.segmenter import Prediction, Segmenter
 
 __all__ = ["Prediction", "Segmenter", "UniverSeg"]
 
-_HOMES = {"Prediction": "segmenter", "Segmenter": "segmenter", "UniverSeg": "network"}
+_HOMES = {
+    "Prediction": "prediction.segmenter",
+    "Segmenter": "prediction.segmenter",
+    "UniverSeg": "network.universeg",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.console import INCOMPLETE, command_line, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, command_line, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from universeg.predict import Report
+    from universeg.prediction.predict import Report
 
 app = command_line(
     "universeg", "Segment medical images from a few labelled examples, without training."
@@ -101,12 +101,12 @@ def predict(
     """
     with errors_explained("the same command begins anew"):
         _expect_torch()
-        from megamedical.progress import listener
-        from universeg.labels import named_labels
-        from universeg.predict import Request
-        from universeg.predict import predict as run
-        from universeg.segmenter import Segmenter
-        from universeg.writing import Outputs
+        from megamedical.reporting.progress import listener
+        from universeg.prediction.labels import named_labels
+        from universeg.prediction.predict import Request
+        from universeg.prediction.predict import predict as run
+        from universeg.prediction.segmenter import Segmenter
+        from universeg.prediction.writing import Outputs
 
         console = terminal()
         labels = named_labels(label or ())
@@ -184,8 +184,8 @@ def info(
         _expect_torch()
         import yaml
 
-        from universeg.release import RELEASES, file_of
-        from universeg.weights import read_card
+        from universeg.weights.files import read_card
+        from universeg.weights.releases import RELEASES, file_of
 
         if weights in RELEASES:
             typer.echo(RELEASES[weights].terms, err=True)

@@ -12,7 +12,7 @@ from benchmark.board import charts, wording
 from benchmark.board.pictures import Pictures
 from benchmark.leaderboard import Leaderboard
 from benchmark.results import POOL
-from megamedical.catalogue import catalog
+from megamedical.catalogue.datasets import catalog
 
 
 def as_page(board: Leaderboard, pictures: Pictures | None) -> str:

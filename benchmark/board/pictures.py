@@ -21,7 +21,7 @@ from benchmark.leaderboard import Leaderboard, with_labels
 from benchmark.results import ENSEMBLE, POOL, ResultsError
 from benchmark.run import unpacked
 from benchmark.suite import Suite
-from megamedical.store import Store
+from megamedical.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -82,8 +82,8 @@ def _load(name: str, weights: str) -> Network:
         ModelError: the model is not installed.
         Unobtainable: the release cannot be downloaded.
     """
-    from universeg.models import load_model, seen_by
-    from universeg.release import file_of
+    from universeg.weights.models import load_model, seen_by
+    from universeg.weights.releases import file_of
 
     path = file_of(weights)
     found = _model_of(path)
@@ -108,7 +108,7 @@ def _load(name: str, weights: str) -> Network:
 
 def _model_of(path: Path) -> str:
     """The model that a file of weights is for; checkpoints of PyTorch are always of UniverSeg."""
-    from universeg.weights import read_file
+    from universeg.weights.files import read_file
 
     if path.suffix != ".safetensors":
         return "universeg"

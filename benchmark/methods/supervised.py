@@ -13,7 +13,7 @@ from benchmark.method import About, Method, Support
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from universeg.augmentation import Augmentation
+    from universeg.training.augmentation import Augmentation
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
@@ -184,7 +184,7 @@ def _batch(
     """Examples drawn at random, mirrored and augmented each by itself."""
     import torch
 
-    from universeg.augmentation import augment
+    from universeg.training.augmentation import augment
 
     images, masks = examples
     drawn = [
@@ -197,7 +197,7 @@ def _batch(
 
 def _augmentation() -> Augmentation:
     """Of each image by itself: the same task, seen in another subject and by another scanner."""
-    from universeg.augmentation import Augmentation, ImageAugmentation, TaskAugmentation
+    from universeg.training.augmentation import Augmentation, ImageAugmentation, TaskAugmentation
 
     image = ImageAugmentation.model_validate(
         {

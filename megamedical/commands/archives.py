@@ -23,14 +23,14 @@ from megamedical.commands.root import (
     chosen,
     print_json,
 )
-from megamedical.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from megamedical.adopt import Adopted, Adoption
-    from megamedical.fetching import Fetched, NotFetched
-    from megamedical.plan import DatasetPlan
+    from megamedical.obtaining.adopt import Adopted, Adoption
+    from megamedical.obtaining.fetching import Fetched, NotFetched
+    from megamedical.obtaining.plan import DatasetPlan
 
 
 @app.command()
@@ -58,10 +58,10 @@ def adopt(
     taken.
     """
     with errors_explained():
-        from megamedical.adopt import adopt as run
-        from megamedical.catalogue import catalog
-        from megamedical.location import Location
-        from megamedical.pipeline import raw_folder
+        from megamedical.building.build import raw_folder
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.obtaining.adopt import adopt as run
+        from megamedical.store.location import Location
 
         adoption = run(
             paths,
@@ -98,10 +98,10 @@ def download(
     that something is missing; one failure stops no other.
     """
     with errors_explained():
-        from megamedical.fetching import fetch
-        from megamedical.location import Location
-        from megamedical.pipeline import raw_folder
-        from megamedical.transfers import SilentTransfers, transfers
+        from megamedical.building.build import raw_folder
+        from megamedical.obtaining.fetching import fetch
+        from megamedical.reporting.downloads import SilentTransfers, transfers
+        from megamedical.store.location import Location
 
         console = terminal()
         with nullcontext(SilentTransfers()) if as_json else transfers(console) as shown:
@@ -124,7 +124,7 @@ def download(
 
 
 def _show_outcome(outcome: Fetched | NotFetched, console: Console) -> None:
-    from megamedical.fetching import Fetched
+    from megamedical.obtaining.fetching import Fetched
 
     if isinstance(outcome, Fetched):
         was = "was there already" if outcome.was_there else "is now there"

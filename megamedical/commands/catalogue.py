@@ -23,13 +23,13 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.console import errors_explained, say, terminal
+from megamedical.reporting.console import errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from megamedical.licences import Terms
-    from megamedical.plan import Plan
+    from megamedical.catalogue.licences import Terms
+    from megamedical.obtaining.plan import Plan
 
 _PERMITTED = {True: "yes", False: "no", None: "?"}  # None: nobody says
 
@@ -43,8 +43,8 @@ def list_datasets(
 ) -> None:
     """List the catalogue: what there is, how large, and on what terms."""
     with errors_explained():
-        from megamedical.catalogue import catalog
-        from megamedical.disk import in_words
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.files.disk import in_words
 
         whole = catalog(manifests)
         everything = not datasets and role is None
@@ -88,9 +88,9 @@ def plan(
 ) -> None:
     """Say what a build would need, before a byte moves: archives, terms, room, steps by hand."""
     with errors_explained():
-        from megamedical.location import Location
-        from megamedical.pipeline import raw_folder
-        from megamedical.plan import plan as make_plan
+        from megamedical.building.build import raw_folder
+        from megamedical.obtaining.plan import plan as make_plan
+        from megamedical.store.location import Location
 
         location = Location(store)
         folder = raw_folder(location, raw)
@@ -118,10 +118,10 @@ def licences(
 ) -> None:
     """Say what one may do with a store, given what is in it, and whom to cite."""
     with errors_explained():
-        from megamedical.catalogue import catalog
-        from megamedical.licences import bibliography, terms
-        from megamedical.location import whole_file
-        from megamedical.store import open_store
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.catalogue.licences import bibliography, terms
+        from megamedical.store.location import whole_file
+        from megamedical.store.store import open_store
 
         found = terms(open_store(store), catalog(manifests))
         if bibtex:
@@ -139,7 +139,7 @@ def licences(
 
 
 def _show_plan(found: Plan, console: Console) -> None:
-    from megamedical.disk import in_words
+    from megamedical.files.disk import in_words
 
     shown = new_table("dataset", "state", ">download", ">unpacked", ">store", "access", "licence")
     shown.add_column("commercial")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from megamedical.console import command_line
+from megamedical.reporting.console import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
-    from megamedical.catalogue import Selection
+    from megamedical.catalogue.datasets import Selection
 
 app = command_line(
     "megamedical",
@@ -89,7 +89,7 @@ def chosen(
     Raises:
         MegaMedicalError: see `catalog` and `Catalog.select`.
     """
-    from megamedical.catalogue import catalog
+    from megamedical.catalogue.datasets import catalog
 
     return catalog(manifests).select(
         datasets or (), role=role.value if role else None, everything=everything

@@ -24,13 +24,13 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from megamedical.pipeline import BuildReport
-    from megamedical.store import Store
+    from megamedical.building.build import BuildReport
+    from megamedical.store.store import Store
 
 _SHOWN = 20  # failures, before the summary points to the table
 _MANY = 12  # groups of a dataset, before the summary adds them up
@@ -67,9 +67,9 @@ def build(
     processed; the rest is built all the same.
     """
     with errors_explained():
-        from megamedical.catalogue import catalog
-        from megamedical.pipeline import build as run
-        from megamedical.progress import Silence, listener
+        from megamedical.building.build import build as run
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.reporting.progress import Silence, listener
 
         console = terminal()
         if no_checksum and not as_json:
@@ -106,8 +106,8 @@ def build(
 def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
     """Check a whole store against itself: tables, slices, areas, splits."""
     with errors_explained():
-        from megamedical.progress import Silence, listener
-        from megamedical.verify import verify as run
+        from megamedical.reporting.progress import Silence, listener
+        from megamedical.store.verification import verify as run
 
         console = terminal()
         verdict = run(store, Silence() if as_json else listener(console))
@@ -130,7 +130,7 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
 def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
     """Say what a store holds."""
     with errors_explained():
-        from megamedical.store import open_store
+        from megamedical.store.store import open_store
 
         opened = open_store(store)
         rows = _contents(opened)
@@ -166,9 +166,9 @@ def preview(
 ) -> None:
     """Draw a contact sheet: slices of each task with the mask's outline."""
     with errors_explained():
-        from megamedical.preview import preview as draw
-        from megamedical.preview import save_preview
-        from megamedical.store import open_store
+        from megamedical.store.preview import preview as draw
+        from megamedical.store.preview import save_preview
+        from megamedical.store.store import open_store
 
         sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
         save_preview(sheet, out)

@@ -11,9 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from megamedical.errors import MegaMedicalError
-from megamedical.location import whole_file
-from universeg.augmentation import Augmentation
-from universeg.training.tasks import TaskChoice
+from megamedical.store.location import whole_file
+from universeg.training.augmentation import Augmentation
+from universeg.training.data.tasks import TaskChoice
 
 _PRESETS = files("universeg.training") / "presets"
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from universeg.training.config import Evaluation
-from universeg.training.episodes import Episode, draw_episode
-from universeg.training.loading import Batch, Reader
+from universeg.training.data.episodes import Episode, draw_episode
+from universeg.training.data.loading import Batch, Reader
+from universeg.training.data.tasks import Task
 from universeg.training.losses import dice_score
-from universeg.training.tasks import Task
 
 _Thing = TypeVar("_Thing")
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from universeg.models import load_model, make_model
 from universeg.training.config import Config
-from universeg.training.loading import Batch
+from universeg.training.data.loading import Batch
 from universeg.training.losses import LOSSES
 from universeg.training.team import Team
-from universeg.weights import expect_layout
+from universeg.weights.files import expect_layout
+from universeg.weights.models import load_model, make_model
 
 
 class Diverged(Exception):

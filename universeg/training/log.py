@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from megamedical.errors import MegaMedicalError
-from megamedical.location import whole_file
+from megamedical.store.location import whole_file
 
 
 class Log:

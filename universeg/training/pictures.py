@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import nn
 
-from megamedical.location import whole_file
-from megamedical.sheet import FAINT, GAP, OUTLINES, PAPER, TILE, font, outlined
-from universeg.training.episodes import Episode
+from megamedical.store.contact_sheet import FAINT, GAP, OUTLINES, PAPER, TILE, font, outlined
+from megamedical.store.location import whole_file
+from universeg.training.data.episodes import Episode
+from universeg.training.data.loading import Reader
 from universeg.training.evaluation import predict
-from universeg.training.loading import Reader
 
 _COLUMNS = 3  # pairs beside each other
 _PAIR = 2 * TILE + 3 * GAP

@@ -11,27 +11,27 @@ from pathlib import Path
 from statistics import fmean
 
 from megamedical import __version__
-from megamedical.checksums import sha256_of
 from megamedical.errors import MegaMedicalError
-from megamedical.progress import Listener
-from megamedical.store import Store
-from universeg.card import ModelCard
-from universeg.models import seen_by
-from universeg.release import file_of
-from universeg.training.cache import Place, bytes_of, choose_cache, open_arrays
+from megamedical.files.checksums import sha256_of
+from megamedical.reporting.progress import Listener
+from megamedical.store.store import Store
 from universeg.training.checkpoint import Checkpoint
 from universeg.training.clock import Clock
 from universeg.training.config import Config, save_config
-from universeg.training.episodes import EpisodeSampler
+from universeg.training.data.cache import Place, bytes_of, choose_cache, open_arrays
+from universeg.training.data.episodes import EpisodeSampler
+from universeg.training.data.loading import Batch, Loader, Reader
+from universeg.training.data.tasks import TaskError, choose_tasks
 from universeg.training.evaluation import Judgement, episodes_to_judge, judge, spread
 from universeg.training.folder import Folder
 from universeg.training.learner import Diverged, Learner
-from universeg.training.loading import Batch, Loader, Reader
 from universeg.training.log import Log, Unwritten
 from universeg.training.pictures import draw_predictions
-from universeg.training.tasks import TaskError, choose_tasks
 from universeg.training.team import Team
-from universeg.weights import save_model
+from universeg.weights.card import ModelCard
+from universeg.weights.files import save_model
+from universeg.weights.models import seen_by
+from universeg.weights.releases import file_of
 
 _LOGGED = 50  # steps between two rows of the log
 _NOTHING = 0.01  # Dice of a network that has collapsed

@@ -1,0 +1,1 @@
+"""Manifests in the making: drafted from a folder, and held against its files."""

@@ -1,0 +1,137 @@
+"""What is in some of a group's subjects: shapes, types, and the label values of their masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.catalogue.manifest import FileGroup
+from megamedical.errors import SubjectError
+from megamedical.reading.scan import Segmentation
+from megamedical.subjects.assembly import Assembly
+from megamedical.subjects.decoding import decode
+from megamedical.subjects.matching import Subject
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FoundLabel:
+    """A label as the masks have it; `name` is empty where the manifest has none for the value.
+
+    `value` is None where labels are not told by values. `pixels` and `masks` count where it is.
+    """
+
+    name: str
+    value: int | None
+    pixels: int
+    masks: int
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The lowest and the highest of something along each axis, (Z, Y, X) or (H, W)."""
+
+    lowest: tuple[float, ...]
+    highest: tuple[float, ...]
+
+    def __str__(self) -> str:
+        ends = zip(self.lowest, self.highest, strict=True)
+        return " x ".join(f"{a:.4g}" if a == b else f"{a:.4g}–{b:.4g}" for a, b in ends)
+
+
+@dataclass
+class Sample:
+    """What the subjects that were read had in them.
+
+    `shapes` and `spacings` are in the order of the axes of a `Scan`, `kinds` the types of its
+    values; `failures` has what a build would say of the subjects that it cannot process.
+    """
+
+    group: FileGroup
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    spacings: list[tuple[float, ...]] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
+    failures: list[tuple[Subject, SubjectError]] = field(default_factory=list)
+    _pixels: Counter[int | str] = field(default_factory=Counter)  # of a value, or of a label
+    _masks: Counter[int | str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, group: FileGroup, subjects: Sequence[Subject]) -> Sample:
+        """Read subjects as a build would."""
+        sample = cls(group)
+        for subject in subjects:
+            try:
+                sample._read(subject)
+            except SubjectError as error:
+                sample.failures.append((subject, error))
+        return sample
+
+    @property
+    def shape(self) -> Extent | None:
+        """How large the images are, in voxels or pixels."""
+        return _extent(self.shapes)
+
+    @property
+    def spacing(self) -> Extent | None:
+        """How far apart their voxels are, in mm."""
+        return _extent(self.spacings)
+
+    @property
+    def labels(self) -> tuple[FoundLabel, ...]:
+        """The labels of the manifest, then the values that it does not name."""
+        if self.group.mask.decode != "values":
+            names = self.group.label_values
+            return tuple(FoundLabel(n, None, self._pixels[n], self._masks[n]) for n in names)
+        values = {**self.group.labels, **dict.fromkeys(self._nameless, "")}
+        return tuple(FoundLabel(n, v, self._pixels[v], self._masks[v]) for v, n in values.items())
+
+    @property
+    def _nameless(self) -> list[int]:
+        return sorted({int(v) for v in self._pixels} - self.group.labels.keys())
+
+    def _read(self, subject: Subject) -> None:
+        assembly = Assembly(self.group, subject)
+        scan = assembly.scan
+
+        def read(pattern: str, name: str | int | None = None) -> NDArray[Any]:
+            values = assembly.label_values(pattern, name)
+            if self.group.mask.decode == "values":
+                self._count_values(values)
+            return values
+
+        segmentation = decode(self.group, read, scan.voxels.shape)
+        if self.group.mask.decode != "values":
+            self._count_labels(segmentation)
+        self.shapes.append(scan.voxels.shape)
+        self.spacings.append(scan.spacing)
+        self.kinds.add(str(scan.voxels.dtype))
+
+    def _count_values(self, values: NDArray[Any]) -> None:
+        found, pixels = np.unique(values[values != 0], return_counts=True)
+        self._pixels.update(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
+        self._masks.update(found.tolist())
+
+    def _count_labels(self, segmentation: Segmentation) -> None:
+        for label, box in segmentation.boxes().items():
+            self._pixels[label] += int(np.count_nonzero(segmentation.mask(label, box)))
+            self._masks[label] += 1
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """So many items, evenly spread over all; every one for a count of 0."""
+    if not count or len(items) <= count:
+        return list(items)
+    return [items[round(place)] for place in np.linspace(0, len(items) - 1, count)]
+
+
+def _extent(found: Sequence[tuple[float, ...]]) -> Extent | None:
+    if not found:
+        return None
+    axes = list(zip(*found, strict=True))
+    return Extent(tuple(min(axis) for axis in axes), tuple(max(axis) for axis in axes))

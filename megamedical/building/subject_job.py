@@ -1,0 +1,146 @@
+"""One subject, from its files to its staged record: the unit of work of a build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from megamedical.building.record import Record, SubjectFacts, is_current
+from megamedical.catalogue.manifest import DrawnGroup, FileGroup, Group
+from megamedical.errors import MegaMedicalError, SubjectError
+from megamedical.files.checksums import sha256_of
+from megamedical.files.disk import explain_full
+from megamedical.processing.slicing import slice_subject
+from megamedical.reading.scan import LabelMap, Scan, Segmentation
+from megamedical.subjects.assembly import Assembly
+from megamedical.subjects.decoding import decode
+from megamedical.subjects.matching import Failure, Subject
+
+PROCESSING = "1"  # counts up whenever the same input gives other slices; a test holds it to that
+
+
+@dataclass(frozen=True)
+class Job:
+    """All a worker needs to process one subject."""
+
+    dataset: str
+    group_name: str
+    group: Group
+    subject: Subject
+    resolution: int
+    target: Path
+    fingerprint: str
+
+
+def fingerprint_of(group: Group, subject: Subject, resolution: int, source: str) -> str:
+    """What a record is made from: the code, the group's facts, the subject's files, their source.
+
+    `source` identifies the archives that the files were unpacked from.
+    """
+    facts = {
+        "processing": PROCESSING,
+        "resolution": resolution,
+        "group": facts_that_matter(group),
+        "subject": [subject.name, subject.patient, dict(subject.fields), sorted(subject.files)],
+        "source": source,
+    }
+    return digest(facts)
+
+
+def facts_that_matter(group: Group) -> dict[str, object]:
+    """What a group says that its slices depend on; evidence and notes may change freely."""
+    said = {"title", "notes", "evidence", "subjects", "archives"}
+    return {key: value for key, value in group.model_dump(mode="json").items() if key not in said}
+
+
+def digest(facts: object) -> str:
+    """The SHA-256 of facts, written the same way everywhere."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def process(job: Job) -> Failure | None:
+    """Process one subject unless its record is there; the record, or the row of a failure."""
+    if is_current(job.target, job.fingerprint):
+        return None
+    try:
+        facts, scan, segmentation = _read(job)
+        with _blaming(job.subject.image):
+            slices = slice_subject(scan, segmentation, job.group, job.resolution)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        with explain_full(job.target.parent, None, "staged records"):
+            Record.of(facts, slices).save(job.target, job.fingerprint)
+    except SubjectError as error:
+        return Failure.of(job.dataset, job.group_name, job.subject.name, error)
+    except MegaMedicalError:
+        raise  # a full disk is not the subject's fault
+    except Exception as error:
+        unforeseen = SubjectError("process", job.subject.image, f"{type(error).__name__}: {error}")
+        return Failure.of(job.dataset, job.group_name, job.subject.name, unforeseen)
+    return None
+
+
+def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
+    if isinstance(job.group, DrawnGroup):
+        scan, segmentation = _draw(job.group, job.subject)
+        files = {}
+    elif isinstance(job.group, FileGroup):
+        scan, segmentation = _read_files(job.group, job.subject)
+        files = {path: _sha256_of(file) for path, file in sorted(job.subject.files.items())}
+    facts = SubjectFacts(
+        subject=job.subject.name,
+        patient=job.subject.patient,
+        fields=dict(job.subject.fields),
+        files=files,
+        spacing=scan.spacing,
+        shape=scan.voxels.shape,
+        orientation=scan.orientation,
+    )
+    return facts, scan, segmentation
+
+
+def _sha256_of(path: Path) -> str:
+    status = path.stat()
+    return _hashed(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)  # of a file that holds many subjects
+def _hashed(path: Path, _size: int, _changed: int) -> str:
+    return sha256_of(path)
+
+
+def _read_files(group: FileGroup, subject: Subject) -> tuple[Scan, Segmentation]:
+    assembly = Assembly(group, subject)
+    with _blaming(subject.image):
+        scan = assembly.scan
+
+    def read(pattern: str, name: str | int | None = None) -> NDArray[Any]:
+        with _blaming(next(iter(subject.masks[pattern]), subject.image)):
+            return assembly.label_values(pattern, name)
+
+    with _blaming(next((path for paths in subject.masks.values() for path in paths), "")):
+        return scan, decode(group, read, scan.voxels.shape)
+
+
+def _draw(group: DrawnGroup, subject: Subject) -> tuple[Scan, Segmentation]:
+    from megamedical.processing.synthetic import draw_subject, draw_task
+
+    image, labels = draw_subject(draw_task(group.seed, group.task, group.size), int(subject.name))
+    return Scan(image, (1.0, 1.0)), LabelMap(labels, group.label_values)
+
+
+@contextmanager
+def _blaming(file: str) -> Iterator[None]:
+    """Name the file of the archive in errors that do not, or that only know its last part."""
+    try:
+        yield
+    except SubjectError as error:
+        known = error.file if "/" in error.file else file
+        raise SubjectError(error.stage, known, error.reason) from error

@@ -1,0 +1,1 @@
+"""Manifests: what is known of every dataset, and the choosing among them."""

@@ -1,0 +1,180 @@
+"""The catalogue: every dataset that has a manifest, and the choosing among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from megamedical.catalogue.manifest import (
+    DatasetManifest,
+    DrawnGroup,
+    FileGroup,
+    Role,
+    read_manifest,
+)
+from megamedical.errors import ManifestError, SelectionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A dataset, and those of its groups that were asked for: all of them where `names` is empty.
+
+    `tasks` and `subjects` replace the numbers of a generated dataset's manifest.
+    """
+
+    dataset: DatasetManifest
+    names: frozenset[str] = frozenset()
+    tasks: int | None = None
+    subjects: int | None = None
+
+    @cached_property
+    def groups(self) -> Mapping[str, FileGroup | DrawnGroup]:
+        """The groups by name; those of a generated dataset take time, their labels are drawn."""
+        dataset = self.dataset
+        if dataset.generator:
+            from megamedical.processing import synthetic
+
+            return synthetic.groups(dataset.generator, self.tasks, self.subjects)
+        return {
+            name: group
+            for name, group in dataset.groups.items()
+            if not self.names or name in self.names
+        }
+
+
+class Catalog(Mapping[str, DatasetManifest]):
+    """Dataset manifests by id, in the order of their ids."""
+
+    def __init__(self, manifests: Mapping[str, DatasetManifest]) -> None:
+        self._manifests = dict(sorted(manifests.items()))
+
+    def __getitem__(self, dataset: str) -> DatasetManifest:
+        return self._manifests[dataset]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifests)
+
+    def __len__(self) -> int:
+        return len(self._manifests)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per dataset: title, modality, subjects, bytes, access, licence, role, groups."""
+        import pandas as pd
+
+        rows = [
+            {
+                "dataset": manifest.id,
+                "title": manifest.title,
+                "modality": ", ".join(modalities(manifest)),
+                "subjects": subjects(manifest),
+                "bytes": sum(archive.known_size for archive in manifest.archives) or None,
+                "access": manifest.access,
+                "licence": manifest.licence.name,
+                "role": manifest.role,
+                "groups": ", ".join(manifest.groups),
+            }
+            for manifest in self.values()
+        ]
+        return pd.DataFrame(rows).set_index("dataset")
+
+    def select(
+        self,
+        names: Sequence[str] = (),
+        *,
+        role: Role | None = None,
+        everything: bool = False,
+        tasks: int | None = None,
+        subjects: int | None = None,
+    ) -> list[Selection]:
+        """Choose datasets and groups.
+
+        Args:
+            names: `DATASET` or `DATASET/GROUP`.
+            role: every dataset of a role.
+            everything: every dataset but those of role `extra`.
+            tasks: how many tasks a generated dataset gets, instead of its manifest's number.
+            subjects: how many subjects each of them gets.
+
+        Raises:
+            SelectionError: a name is not in the catalogue, or nothing was chosen.
+        """
+        chosen: dict[str, set[str]] = {}
+        for known in self.values():
+            if known.role == role or (everything and known.role != "extra"):
+                chosen[known.id] = set()
+        for name in names:
+            dataset, _, group = name.partition("/")
+            self._expect(dataset, self)
+            if group:
+                self._expect(group, self[dataset].groups, f"{dataset}/")
+            if group and chosen.get(dataset) != set():
+                chosen.setdefault(dataset, set()).add(group)
+            else:
+                chosen[dataset] = set()
+        if not chosen:
+            raise SelectionError("No dataset was chosen.", "Name one, or give --role or --all.")
+        return [
+            Selection(self[dataset], frozenset(groups), tasks, subjects)
+            for dataset, groups in sorted(chosen.items())
+        ]
+
+    @staticmethod
+    def _expect(name: str, known: Mapping[str, object], prefix: str = "") -> None:
+        if name not in known:
+            near = get_close_matches(name.lower(), known, n=1)
+            if near:
+                guess = f"Did you mean {prefix}{near[0]}?"
+            elif known:
+                guess = f"There are: {', '.join(known)}."
+            else:
+                guess = f"Name {prefix.rstrip('/')} alone: it is chosen as a whole."
+            raise SelectionError(f"{prefix}{name} is not in the catalogue.", guess)
+
+
+def catalog(folder: Path | str | None = None) -> Catalog:
+    """The datasets whose manifests come with the package, and those in a folder of one's own.
+
+    Args:
+        folder: holds further manifests, `<id>.yaml`; one with a known id replaces it.
+
+    Raises:
+        ManifestError: a manifest says what cannot be, or the folder is not there.
+    """
+    manifests = _read_folder(manifest_folder() / "datasets")
+    if folder is not None:
+        if not Path(folder).is_dir():
+            raise ManifestError(f"{folder} is not a folder", "Name the folder of your YAML files.")
+        manifests |= _read_folder(Path(folder))
+    return Catalog(manifests)
+
+
+def manifest_folder() -> Path:
+    """Where `manifests/` lies: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parents[1] / "manifests"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "manifests"
+
+
+def modalities(dataset: DatasetManifest) -> list[str]:
+    """The modalities of a dataset, each once."""
+    if dataset.generator:
+        return ["synthetic"]
+    return list(dict.fromkeys(group.modality for group in dataset.groups.values()))
+
+
+def subjects(dataset: DatasetManifest) -> int:
+    """How many subjects a whole distribution holds, over all groups."""
+    if dataset.generator:
+        return dataset.generator.tasks * dataset.generator.subjects
+    return sum(group.subjects for group in dataset.groups.values())
+
+
+def _read_folder(folder: Path) -> dict[str, DatasetManifest]:
+    return {path.stem: read_manifest(path) for path in sorted(folder.glob("*.yaml"))}

@@ -1,0 +1,121 @@
+"""The page `docs/datasets.md`, made from the manifests.
+
+`python -m megamedical.catalogue.datasets_page` renews it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
+from megamedical.catalogue.manifest import DatasetManifest, FileGroup, Licence
+from megamedical.store.location import whole_file
+
+PAGE = Path("docs/datasets.md")
+
+_HEAD = """\
+# Datasets
+
+What the manifests in `manifests/datasets/` say, written by
+`python -m megamedical.catalogue.datasets_page`. A *task* is one label of one group, in one plane
+and one slicing. *Proven* says what was built from the manifest: the archives as they are
+distributed (real data), or tiny archives in their layout (miniature); what is known of the layout,
+and from where, is in the `evidence` of each group.
+"""
+_COLLECTION = """\
+`--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`.
+That shows the patients of the held-out `scd`, and is among the extra."""
+_EXTRA = "{} more are extra: they are taken only by name or with `--role extra`."
+_COLUMNS = (
+    "Dataset",
+    "Role",
+    "Modalities",
+    "Subjects",
+    "Groups",
+    "Tasks",
+    "Access",
+    "Licence",
+    "Proven",
+)
+
+
+def page(datasets: Catalog) -> str:
+    """The whole page, in Markdown."""
+    extra = [dataset for dataset in datasets.values() if dataset.role == "extra"]
+    collection = [dataset for dataset in datasets.values() if dataset.role != "extra"]
+    tables = [_table(_COLLECTION, collection), _table(_EXTRA, extra)]
+    sections = ["\n".join(_section(dataset)) for dataset in datasets.values()]
+    return "\n\n".join([_HEAD.strip(), *tables, *sections]) + "\n"
+
+
+def tasks(group: FileGroup) -> int:
+    """How many tasks a group has at most; those of labels that never occur are not in a store."""
+    return group.views * len(group.label_values)
+
+
+def _table(title: str, datasets: Sequence[DatasetManifest]) -> str:
+    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(_summary, datasets)]
+    return "\n".join([title.format(len(datasets)), "", *map(_row, rows)])
+
+
+def _summary(dataset: DatasetManifest) -> Iterator[str]:
+    yield f"[{dataset.id}](#{dataset.id})"
+    yield dataset.role
+    yield ", ".join(modalities(dataset))
+    yield f"{subjects(dataset):,}"
+    yield str(len(dataset.groups) or "drawn")
+    yield f"{sum(map(tasks, dataset.groups.values())):,}" if dataset.groups else "drawn"
+    yield dataset.access
+    yield dataset.licence.name
+    yield dataset.proven if dataset.groups else "drawn"
+
+
+def _section(dataset: DatasetManifest) -> Iterator[str]:
+    yield f"## {dataset.id}"
+    yield ""
+    yield f"{dataset.title}. {dataset.home or ''}".strip()
+    yield ""
+    citation = dataset.citation
+    doi = f" doi:{citation.doi}" if citation.doi else ""
+    yield f"- Cite: {citation.authors} ({citation.year}). *{citation.title}*.{doi}"
+    yield f"- Licence: {_terms(dataset.licence)}"
+    if dataset.how_to_get:
+        yield f"- Access: {dataset.access}. {dataset.how_to_get.strip()}"
+    if dataset.notes:
+        yield f"- {dataset.notes.strip()}"
+    for name, group in dataset.groups.items():
+        yield ""
+        yield f"**{name}**: {group.title or dataset.title}. {_size(group)}"
+        yield ""
+        yield f"Labels: {', '.join(group.label_values)}."
+        for exclusion in group.exclude:
+            yield f"Left out: {', '.join(exclusion.subjects)} ({exclusion.reason})."
+        if group.notes:
+            yield ""
+            yield group.notes.strip()
+
+
+def _size(group: FileGroup) -> str:
+    where = f", {', '.join(group.planes)}" if group.planes else ""
+    return f"{group.subjects:,} subjects, {group.modality}{where}, {tasks(group):,} tasks."
+
+
+def _terms(licence: Licence) -> str:
+    commercial, redistribution = map(licence.said, (licence.commercial, licence.redistribution))
+    return f"{licence.name}; commercial use: {commercial}; redistribution: {redistribution}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def main() -> None:
+    """Write the page of a checkout anew."""
+    path = manifest_folder().parent / PAGE
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page(catalog()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

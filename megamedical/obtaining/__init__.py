@@ -1,0 +1,1 @@
+"""Archives from wherever they are: mirrors, servers, collections, a user's downloads."""

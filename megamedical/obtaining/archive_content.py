@@ -1,0 +1,67 @@
+"""Archives obtained and unpacked, or folders in their place, as a build and a check read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.files.folders import files_in
+from megamedical.obtaining.sources import obtain
+from megamedical.subjects.matching import list_files
+from megamedical.unpacking.archives import unpack
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """An archive whose content lies in a folder; `digest` says which archive it was."""
+
+    folder: Path
+    digest: str
+
+    def files(self) -> dict[str, Path]:
+        """Every file in it, by its path."""
+        return list_files([self.folder])
+
+
+@dataclass(frozen=True)
+class InPlace(Unpacked):
+    """A folder in the place of an archive, which is read where it is."""
+
+    prefix: str
+
+    def files(self) -> dict[str, Path]:
+        """Every file in it, by the path that it would have were it unpacked."""
+        return {self.prefix + name: path for name, path in files_in(self.folder).items()}
+
+
+def obtain_unpacked(
+    wanted: tuple[DatasetManifest, Archive],
+    *,
+    raw: Path,
+    mirror: Path | None,
+    checksum: bool = True,
+    offline: bool = False,
+) -> Unpacked:
+    """Find an archive or download it, and unpack it, if that was not done before.
+
+    Raises:
+        ArchiveError: see `obtain` and `unpack`.
+        Unobtainable: see `obtain`.
+    """
+    dataset, archive = wanted
+    obtained = obtain(dataset, archive, raw=raw, mirror=mirror, checksum=checksum, offline=offline)
+    if obtained.path.is_dir():
+        return InPlace(obtained.path, obtained.sha256, archive.prefix)
+    folder = raw / dataset.id / "unpacked" / archive.name
+    unpack(obtained.path, folder / archive.into, digest=obtained.sha256)
+    return Unpacked(folder, obtained.sha256)
+
+
+def files_of(archives: Iterable[Unpacked]) -> dict[str, Path]:
+    """The files of several archives, by their paths."""
+    files: dict[str, Path] = {}
+    for archive in archives:
+        files |= archive.files()
+    return files

@@ -1,0 +1,1 @@
+"""From a scan and its labels to slices: grid, resampling, intensities, slicing."""

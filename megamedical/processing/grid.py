@@ -1,0 +1,117 @@
+"""The standard grid of a scan: resampled or framed, then padded to a square or cube.
+
+An `Axis` holds the matrices that take voxels to pixels along one axis. A scan has one per axis, and
+every slice of it is made of rows of these matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.catalogue.manifest import Group
+from megamedical.processing import resampling
+from megamedical.processing.resampling import Weights
+from megamedical.reading.scan import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One axis of a scan on its way from voxels to pixels.
+
+    `voxels` is the scan's length; `positions` (M,) says where each point of the standard grid lies,
+    in voxels; the grid is padded with `before` points, and as many after as make it `size` long.
+    """
+
+    voxels: int
+    positions: NDArray[np.float64]
+    before: int
+    size: int
+    resolution: int
+
+    @property
+    def points(self) -> slice:
+        """The unpadded part of the padded grid."""
+        return slice(self.before, self.before + len(self.positions))
+
+    @cached_property
+    def is_native(self) -> bool:
+        """Whether the grid is that of the scan."""
+        return np.array_equal(self.positions, np.arange(self.voxels))
+
+    @cached_property
+    def keeps_voxels(self) -> bool:
+        """Whether the grid has every voxel once and nothing between them."""
+        return np.array_equal(self.positions[~self.outside], np.arange(self.voxels))
+
+    @property
+    def growth(self) -> float:
+        """Points of the grid per voxel."""
+        return len(self.positions) / self.voxels
+
+    @cached_property
+    def outside(self) -> NDArray[np.bool_]:
+        """(M,) which points of the grid lie outside the scan."""
+        return ~resampling.inside(self.positions, self.voxels)
+
+    @cached_property
+    def resample(self) -> Weights:
+        """(M, voxels): image values at the points of the grid."""
+        take = resampling.nearest if self.keeps_voxels else resampling.cubic
+        return take(self.positions, self.voxels).astype(np.float32)
+
+    @cached_property
+    def shrink(self) -> Weights:
+        """(resolution, M): pixels of an image from the points of the grid."""
+        return resampling.blur_and_zoom(self.size, self.resolution, 1)[:, self.points]
+
+    @cached_property
+    def shrink_mask(self) -> Weights:
+        """(resolution, voxels): pixels of a mask straight from its voxels."""
+        blur = resampling.blur_and_zoom(self.size, self.resolution, 0)[:, self.points]
+        weights = blur @ resampling.nearest(self.positions, self.voxels)
+        weights.sort_indices()
+        return weights
+
+    @cached_property
+    def sampled(self) -> NDArray[np.int64]:
+        """The voxels that points of the grid take their label from, in order."""
+        return np.unique(self.shrink_mask.indices)
+
+    @cached_property
+    def reach(self) -> NDArray[np.int64]:
+        """(resolution, 2): the voxels that each pixel of a mask sees, from the first to an end."""
+        weights = self.shrink_mask
+        seen = np.diff(weights.indptr) > 0
+        ends = np.zeros((self.resolution, 2), dtype=np.int64)
+        ends[seen, 0] = weights.indices[weights.indptr[:-1][seen]]
+        ends[seen, 1] = weights.indices[weights.indptr[1:][seen] - 1] + 1
+        return ends
+
+
+def standard_axes(scan: Scan, group: Group, resolution: int) -> tuple[Axis, ...]:
+    """The standard grid of a scan, one `Axis` per axis (paper.md, Processing 1 and 4).
+
+    The centre voxel stays the centre, rounding down, as nibabel's `rescale_affine` has it.
+    """
+    grids = [
+        _positions(voxels, spacing / group.spacing, group.grid)
+        for voxels, spacing in zip(scan.voxels.shape, scan.spacing, strict=True)
+    ]
+    size = max(len(positions) for positions in grids)
+    return tuple(
+        Axis(voxels, positions, (size - len(positions)) // 2, size, resolution)
+        for voxels, positions in zip(scan.voxels.shape, grids, strict=True)
+    )
+
+
+def _positions(voxels: int, scale: float, grid: str) -> NDArray[np.float64]:
+    """Where the points of the standard grid lie; `scale` is grid points per voxel."""
+    if grid == "native":
+        return np.arange(voxels, dtype=np.float64)
+    points = max(round(voxels * scale), 1)
+    from_centre = np.arange(points, dtype=np.float64) - (points - 1) // 2
+    return (voxels - 1) // 2 + from_centre / (scale if grid == "isotropic" else 1.0)

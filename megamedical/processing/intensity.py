@@ -1,0 +1,178 @@
+"""Which intensities of a scan become 0 and 1 (paper.md, Processing 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.catalogue.manifest import Intensity
+from megamedical.errors import SubjectError
+from megamedical.processing.grid import Axis
+from megamedical.processing.resampling import Weights
+from megamedical.reading.scan import Scan
+
+_CACHED = 1 << 17  # float32 values that stay in a core's own cache
+_NOTHING_POSITIVE = (
+    "no voxel is above zero, and percentiles are of such voxels: give none, or a window"
+)
+_BINS = 1 << 20  # of the histogram that stands in for sorting a resampled volume
+
+
+@dataclass(frozen=True)
+class Range:
+    """The intensities that become 0 and 1; what lies outside is clipped."""
+
+    low: float
+    high: float
+
+    def scale(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Clip and scale to [0, 1], in place."""
+        np.clip(values, self.low, self.high, out=values)
+        values -= np.float32(self.low)
+        values /= np.float32(self.high - self.low)
+        return values
+
+
+def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) -> Range:
+    """The range of a scan on its standard grid, after the clip its group asks for.
+
+    Raises:
+        SubjectError: a voxel is not a number, or all have the same value.
+    """
+    voxels = scan.voxels
+    if voxels.dtype.kind == "f" and not np.isfinite(voxels.sum(dtype=np.float64)):
+        count = int(np.count_nonzero(~np.isfinite(voxels)))
+        raise SubjectError(
+            "standardise",
+            "",
+            f"{count} voxels are NaN or infinite: give them the intensity of the background",
+        )
+    low, high = float(voxels.min()), float(voxels.max())
+    if low == high:
+        raise SubjectError(
+            "standardise",
+            "",
+            f"the image is constant: every voxel is {low:g}; leave it out, or export it again",
+        )
+    resampled = not all(axis.keeps_voxels for axis in axes)
+    if rule is None:
+        return _extremes(voxels, axes) if resampled else Range(low, high)
+    if rule.percentiles:
+        clip = (
+            _resampled_percentiles(voxels, axes, rule.percentiles, high)
+            if resampled
+            else _percentiles(voxels, rule.percentiles)
+        )
+        if clip.low == clip.high:
+            raise SubjectError(
+                "standardise",
+                "",
+                f"the image is constant within its percentiles: {clip.low:g}; give percentiles "
+                "further apart, or none",
+            )
+        return clip
+    window = Range(*rule.window) if rule.window else Range(low, high)
+    if resampled and not (low <= window.low and high >= window.high):
+        extremes = _extremes(voxels, axes)
+        low, high = extremes.low, extremes.high
+    clip = Range(max(low, window.low), min(high, window.high))
+    if clip.low >= clip.high:
+        raise SubjectError(
+            "standardise",
+            "",
+            f"no voxel lies in the window {window.low:g} to {window.high:g}: "
+            f"intensities are {low:g} to {high:g}; give a window among these, or none",
+        )
+    return clip
+
+
+def standard_planes(
+    voxels: NDArray[Any], axes: Sequence[Axis], axis: int, points: NDArray[np.integer]
+) -> Iterator[NDArray[np.float32]]:
+    """Planes of a volume on its standard grid, at some points along one axis, one by one.
+
+    Yields:
+        (rows, columns) float32, the other two axes in their order. What lies outside the scan is
+        -inf, so that the clip makes it 0.
+    """
+    along, rows, columns = (axes[axis], *(a for i, a in enumerate(axes) if i != axis))
+    for point, plane in zip(
+        points, _between_planes(voxels, axis, along.resample[points]), strict=True
+    ):
+        resampled = _both_ways(rows, plane, columns)
+        if along.outside[point]:
+            resampled[:] = -np.inf
+        resampled[rows.outside] = -np.inf
+        resampled[:, columns.outside] = -np.inf
+        yield resampled
+
+
+def _both_ways(rows: Axis, plane: NDArray[np.float32], columns: Axis) -> NDArray[np.float32]:
+    """Resample both axes of a plane, the one that shrinks most first."""
+    if rows.growth > columns.growth:
+        return _both_ways(columns, plane.T, rows).T
+    return (columns.resample @ (rows.resample @ plane).T).T
+
+
+def _between_planes(voxels: NDArray[Any], axis: int, weights: Weights) -> NDArray[np.float32]:
+    """Weighted sums of the planes along one axis: (sums, rows, columns) float32."""
+    native = np.moveaxis(voxels, axis, 0)
+    planes = np.zeros((weights.shape[0], *native.shape[1:]), dtype=np.float32)
+    if not weights.nnz:  # every sum lies outside the scan
+        return planes
+    slab = slice(int(weights.indices.min()), int(weights.indices.max()) + 1)
+    weights, native = weights[:, slab], native[slab]
+    at_once = max(_CACHED // (native.shape[0] * native.shape[2]), 1)
+    for start in range(0, native.shape[1], at_once):
+        rows = slice(start, start + at_once)
+        lines = native[:, rows].astype(np.float32)  # in the order of memory, which is fastest
+        planes[:, rows] = (weights @ lines.reshape(len(lines), -1)).reshape(planes[:, rows].shape)
+    return planes
+
+
+def _blocks(voxels: NDArray[Any], axes: Sequence[Axis]) -> Iterator[NDArray[np.float32]]:
+    """A resampled volume, a few planes at a time, so that it is never whole in memory."""
+    points = np.arange(len(axes[0].positions))
+    for block in np.array_split(points, max(len(points) // 8, 1)):
+        yield from standard_planes(voxels, axes, 0, block)
+
+
+def _extremes(voxels: NDArray[Any], axes: Sequence[Axis]) -> Range:
+    lows, highs = [], []
+    for block in _blocks(voxels, axes):
+        within = block[np.isfinite(block)]
+        lows.append(within.min(initial=np.inf))
+        highs.append(within.max(initial=-np.inf))
+    return Range(float(min(lows)), float(max(highs)))
+
+
+def _percentiles(voxels: NDArray[Any], percentiles: tuple[float, float]) -> Range:
+    positive = voxels[voxels > 0]
+    if not positive.size:
+        raise SubjectError("standardise", "", _NOTHING_POSITIVE)
+    low, high = np.percentile(positive, percentiles, overwrite_input=True)
+    return Range(float(low), float(high))
+
+
+def _resampled_percentiles(
+    voxels: NDArray[Any], axes: Sequence[Axis], percentiles: tuple[float, float], high: float
+) -> Range:
+    """Percentiles of the resampled voxels above zero, to a 500,000th of the highest."""
+    if high <= 0:
+        raise SubjectError("standardise", "", _NOTHING_POSITIVE)
+    width = 2 * high / _BINS  # the spline overshoots, but not by as much as that
+    counts = np.zeros(_BINS, dtype=np.int64)
+    for block in _blocks(voxels, axes):
+        positive = block[block > 0]
+        bins = np.minimum(positive / np.float32(width), np.float32(_BINS - 1)).astype(np.int32)
+        counts += np.bincount(bins, minlength=_BINS)
+    below = np.cumsum(counts)
+    ranks = np.asarray(percentiles) / 100 * (below[-1] - 1)
+    whole = np.floor(ranks)
+    at, after = ((np.searchsorted(below, whole + n, side="right") + 0.5) * width for n in (0, 1))
+    low, high = at + (ranks - whole) * (after - at)
+    return Range(float(low), float(high))

@@ -1,0 +1,1 @@
+"""Readers: one file of any format into an array, with its place in the patient."""

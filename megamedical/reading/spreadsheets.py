@@ -1,0 +1,67 @@
+"""Rows of the first sheet of an .xlsx file, which openpyxl reads; a cell is known by its column."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from string import ascii_uppercase
+
+from megamedical.errors import MegaMedicalError, SubjectError
+from megamedical.reading.library_errors import blaming
+
+Row = Mapping[str, str]  # the text of each cell that is not empty, by its column: A to Z
+
+_LARGEST = 1 << 28  # bytes unpacked
+_MOST = 1 << 16  # rows
+
+
+def find_row(path: Path, cells: Row) -> Row:
+    """The one row in which some cells say just this.
+
+    Raises:
+        SubjectError: the file is damaged or too large; or no row says it, or several do.
+        MegaMedicalError: openpyxl is not installed.
+    """
+    with blaming(path):
+        rows = _rows(path, path.stat().st_mtime_ns)
+    wanted = {column: text.strip() for column, text in cells.items()}
+    found = [row for row in rows if wanted.items() <= row.items()]
+    if len(found) != 1:
+        said = ", ".join(f"{text} in {column}" for column, text in wanted.items())
+        count = f"{len(found)} rows have" if found else "no row has"
+        raise SubjectError("match", path.name, f"{count} {said}")
+    return found[0]
+
+
+@lru_cache(maxsize=1)  # one file says it of all images
+def _rows(path: Path, _changed: int) -> list[Row]:
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise MegaMedicalError(
+            "Spreadsheets are read by openpyxl, which is not installed",
+            "pip install 'megamedical[video]'",
+        ) from None
+    with zipfile.ZipFile(path) as content:
+        if sum(member.file_size for member in content.infolist()) > _LARGEST:
+            raise SubjectError("match", path.name, f"unpacks to more than {_LARGEST} bytes")
+    with path.open("rb") as file:
+        sheet = load_workbook(file, read_only=True, data_only=True).worksheets[0]
+        sheet.reset_dimensions()  # a wrong one would hide rows
+        rows = sheet.iter_rows(max_row=_MOST, max_col=len(ascii_uppercase), values_only=True)
+        return [
+            {
+                column: _text(value)
+                for column, value in zip(ascii_uppercase, row, strict=False)
+                if value is not None
+            }
+            for row in rows
+        ]
+
+
+def _text(value: object) -> str:
+    """What a cell shows: a whole number has no point."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return f"{value:.0f}" if is_whole else str(value).strip()

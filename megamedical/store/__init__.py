@@ -1,0 +1,1 @@
+"""The store: its arrays and tables, read, written, verified and looked at."""

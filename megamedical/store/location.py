@@ -1,0 +1,100 @@
+"""Where a store lies: a folder, or any URL that fsspec knows (`s3://bucket/store`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from megamedical.files.disk import explain_full
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `path` when all of it is written, and else is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class Location:
+    """The root of a store, and the reading and writing of small files below it."""
+
+    def __init__(self, url: str | Path) -> None:
+        self.url = str(url)
+        self._files, self._root = fsspec.url_to_fs(self.url)
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def absolute(self) -> str:
+        """Its place for a process that may be at work in another folder."""
+        return str(self.folder or self.url)
+
+    @property
+    def folder(self) -> Path | None:
+        """The store's folder, where it is on this machine."""
+        local = isinstance(self._files, fsspec.implementations.local.LocalFileSystem)
+        return Path(self._root) if local else None
+
+    @contextmanager
+    def explaining_full(self) -> Iterator[None]:
+        """Say which disk it is that fills up while the store is written.
+
+        Raises:
+            MegaMedicalError: no space was left.
+        """
+        with explain_full(self.folder, None, "the store") if self.folder else nullcontext():
+            yield
+
+    def exists(self, name: str) -> bool:
+        """Whether a file is there."""
+        return bool(self._files.exists(f"{self._root}/{name}"))
+
+    def read(self, name: str) -> bytes:
+        """The content of a file."""
+        content: bytes = self._files.cat_file(f"{self._root}/{name}")
+        return content
+
+    def read_ranges(self, name: str, ranges: Sequence[tuple[int, int | None]]) -> list[bytes]:
+        """Parts of a file, all asked for at once; a negative start counts from the end."""
+        starts = [start for start, _ in ranges]
+        ends = [end for _, end in ranges]
+        paths = [f"{self._root}/{name}"] * len(ranges)
+        parts: list[bytes] = self._files.cat_ranges(paths, starts, ends, on_error="raise")
+        return parts
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        if self.folder:
+            with whole_file(self.folder / name) as path:
+                path.write_bytes(content)
+        else:
+            self._files.pipe_file(f"{self._root}/{name}", content)
+
+    def move(self, name: str, to: str) -> None:
+        """Put a file in the place of another, unless that was done already."""
+        if self.folder and self.exists(name):
+            (self.folder / name).replace(self.folder / to)
+        elif self.exists(name):
+            self._files.mv(f"{self._root}/{name}", f"{self._root}/{to}")
+
+    def remove(self, name: str) -> None:
+        """Remove a folder and all that is in it, if it is there."""
+        if self._files.exists(f"{self._root}/{name}"):
+            self._files.rm(f"{self._root}/{name}", recursive=True)
+
+    def zarr(self) -> Any:  # noqa: ANN401  (zarr's stores share no public type)
+        """The location as a store for zarr."""
+        from zarr.storage import FsspecStore, LocalStore
+
+        return LocalStore(self.folder) if self.folder else FsspecStore.from_url(self.url)

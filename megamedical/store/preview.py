@@ -1,0 +1,119 @@
+"""A contact sheet of a store: for each task a few slices with the mask as a coloured outline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.store.contact_sheet import FAINT, GAP, INK, OUTLINES, PAPER, TILE, font, outlined
+from megamedical.store.store import Store
+
+_TITLE = 34  # pixels above a row of tiles
+_MARGIN = 18
+
+
+def preview(
+    store: Store,
+    *,
+    tasks: Sequence[str] = (),
+    per_task: int = 6,
+    most: int = 24,
+    columns: int = 2,
+) -> Image.Image:
+    """Draw a contact sheet.
+
+    The subjects of a task are those with the smallest, the largest and evenly spread areas between,
+    so that odd ones are seen.
+
+    Args:
+        store: an open store.
+        tasks: ids of tasks, or how they begin; by default tasks spread over all of the store.
+        per_task: slices of each task.
+        most: draw no more than so many tasks, spread evenly.
+        columns: tasks beside each other.
+
+    Raises:
+        StoreError: no task begins like that, or the store has none.
+    """
+    chosen = _spread(_chosen(store, tasks), most)
+    if chosen.empty:
+        raise StoreError(
+            f"No task of {store.location} begins with {', '.join(tasks) or 'anything'}"
+        )
+    strip = (per_task * (TILE + GAP) - GAP, _TITLE + TILE + _MARGIN)
+    rows = -(-len(chosen) // columns)
+    sheet = Image.new(
+        "RGB",
+        (columns * (strip[0] + _MARGIN) + _MARGIN, rows * strip[1] + _MARGIN),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    colours = {label: n for n, label in enumerate(sorted(set(store.tasks["label"])))}
+    for number, task in enumerate(chosen.itertuples()):
+        left = _MARGIN + number % columns * (strip[0] + _MARGIN)
+        top = _MARGIN + number // columns * strip[1]
+        colour = OUTLINES[colours[task.label] % len(OUTLINES)]
+        _write_title(draw, (left, top), task, colour)
+        for place, example in enumerate(_typical(store, task.task, per_task).itertuples()):
+            image, mask = store.read(task.task, example.subject)
+            tile = outlined(image, mask, colour)
+            corner = (left + place * (TILE + GAP), top + _TITLE)
+            sheet.paste(Image.fromarray(tile), corner)
+            draw.text(
+                (corner[0] + 4, corner[1] + TILE - 15),
+                f"{example.subject} · {example.split}",
+                font=font(11),
+                fill=(255, 255, 255),
+                stroke_width=1,
+                stroke_fill=(0, 0, 0),
+            )
+    return sheet
+
+
+def save_preview(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet, in the format that the file's name says.
+
+    Raises:
+        MegaMedicalError: pictures are not written to such files.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise MegaMedicalError(f"{path} does not say what picture it is to be", "Name it .png.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def _chosen(store: Store, beginnings: Sequence[str]) -> pd.DataFrame:
+    tasks = store.tasks
+    if not beginnings:
+        return tasks
+    fits = tasks["task"].map(
+        lambda task: any(task == b or task.startswith(b.rstrip("/") + "/") for b in beginnings)
+    )
+    return tasks[fits]
+
+
+def _spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """So many rows, evenly spread over all."""
+    if len(rows) <= count:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+
+
+def _typical(store: Store, task: str, count: int) -> pd.DataFrame:
+    examples = store.examples[store.examples["task"] == task]
+    return _spread(examples.sort_values(["area", "subject"]), count)
+
+
+def _write_title(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], task: object, colour: tuple[int, int, int]
+) -> None:
+    left, top = corner
+    draw.rectangle((left, top + 3, left + 10, top + 13), fill=colour)
+    draw.text((left + 16, top), task.label, font=font(14), fill=INK)  # type: ignore[attr-defined]
+    counts = f"{task.train} train, {task.dev} dev, {task.test} test"  # type: ignore[attr-defined]
+    draw.text((left, top + 17), f"{task.task}   {counts}", font=font(11), fill=FAINT)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Subjects: which files belong to one, their image and their labels."""

@@ -1,0 +1,1 @@
+"""Archives into folders, whatever they are called and whoever made them."""

@@ -1,0 +1,225 @@
+"""Archives unpacked: whole or not at all, and never a byte outside their folder.
+
+An archive from the internet may be damaged or made to harm. What comes out of one here is regular
+files and folders only, under names that mean the same on every system.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import shutil
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from megamedical.errors import ArchiveError
+from megamedical.files.disk import explain_full, is_full
+from megamedical.unpacking.rar_files import names_in_rar, read_rar
+from megamedical.unpacking.safe_folder import (
+    GENEROUS,
+    MARKER,
+    Limits,
+    Refused,
+    Tree,
+    is_junk,
+    link_or_copy,
+)
+from megamedical.unpacking.seven_zip import names_in_seven_zip, read_seven_zip
+from megamedical.unpacking.tar_files import (
+    decompressed_head,
+    is_compressed,
+    names_in_tar,
+    read_compressed,
+    read_tar,
+)
+from megamedical.unpacking.zip_files import names_in_zip, read_zip
+
+__all__ = ["GENEROUS", "MARKER", "Limits", "names_in", "unpack"]
+
+_Kind = Literal["zip", "tar", "7z", "rar", "file"]
+
+_ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_ZIP_BUT_NO_ARCHIVE = (".npz", ".xlsx", ".docx", ".pptx")
+_TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
+_FOREIGN: dict[bytes, _Kind] = {b"Rar!\x1a\x07": "rar", b"7z\xbc\xaf\x27\x1c": "7z"}
+_READERS = {
+    "zip": (read_zip, names_in_zip),
+    "tar": (read_tar, names_in_tar),
+    "7z": (read_seven_zip, names_in_seven_zip),
+    "rar": (read_rar, names_in_rar),
+}
+# Readers of images decompress them by themselves, and manifests name them as they are packed.
+_READ_PACKED = (".nii", ".ppm", ".pgm", ".img", ".hdr", ".mgh")
+
+# What the standard library raises for archives that are cut off, garbled, or made to confuse it.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
+
+_FETCH_AGAIN = "Delete it and fetch it again."
+
+
+def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = GENEROUS) -> Path:
+    """Unpack an archive into a folder of its own, which is there whole or not at all.
+
+    Zip, tar, 7-Zip and RAR are told by their content; what is compressed as a single file is
+    decompressed, unless readers of images do that, and any other file is put into the folder as it
+    is. Of a zip in several files `archive` is the last, `a.zip` after `a.z01`, or the first,
+    `a.zip.001`. Passwords come from the environment, `MEGAMEDICAL_PASSWORD`, or a terminal.
+
+    A file `.unpacked.json` in the folder says which archive it holds; for the same name, size and
+    `digest` nothing is done again. What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`,
+    `Thumbs.db`) is left out. A link becomes the file or the folder of files that it points to; one
+    that points to neither is left out.
+
+    Raises:
+        ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
+            not installed, or holds what cannot be trusted; the disk is full; or the folder holds
+            something else. The message names the archive, the member and the remedy, and no new
+            folder is left.
+    """
+    size = archive.stat().st_size
+    record = {"archive": archive.name, "size": size, "digest": digest}
+    before = _record(folder)
+    if before == record:
+        return folder
+    _refuse_foreign(folder, before, archive)
+    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("unpacking", "replaced"))
+    for leftover in (new, old):
+        _remove(leftover)
+    try:
+        with explain_full(folder.parent, size, f"unpacking {archive.name}"):
+            new.mkdir(parents=True)
+            _fill(new, archive, limits)
+            (new / MARKER).write_text(json.dumps(record), encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    finally:
+        _remove(new)
+        _remove(old)
+    return folder
+
+
+def names_in(archive: Path) -> list[str]:
+    """The names of files inside an archive, which is not unpacked; none for any other file.
+
+    Of a tar, whose names stand between its files, no more is read than its first gigabyte.
+
+    Raises:
+        ArchiveError: the archive is damaged, or of a foreign kind.
+    """
+    kind = _kind(archive)
+    if kind == "file":
+        return []
+    try:
+        names = _READERS[kind][1](archive)
+    except _DAMAGE as error:
+        raise ArchiveError(f"{archive} is damaged or cut off: {error}", _FETCH_AGAIN) from error
+    return [name for name in (path.replace("\\", "/") for path in names) if not is_junk(name)]
+
+
+def _record(folder: Path) -> object:
+    """What the marker of a folder says, or None."""
+    try:
+        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _refuse_foreign(folder: Path, record: object, archive: Path) -> None:
+    """Never replace what another archive, or somebody else, has put there."""
+    ours = isinstance(record, dict) and record.get("archive") == archive.name
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArchiveError(
+            f"{folder} holds something else, {archive.name} is not unpacked over it",
+            "Move it away or delete it.",
+        )
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _fill(folder: Path, archive: Path, limits: Limits) -> None:
+    kind = _kind(archive)
+    tree = Tree(folder, limits)
+    with _explained(archive, tree):
+        if kind == "file":
+            _take_file(archive, tree)
+            return
+        _READERS[kind][0](archive, tree)
+        tree.resolve_links()
+
+
+def _take_file(archive: Path, tree: Tree) -> None:
+    """Take a file as it is, or what is compressed in it where no reader of images would do that."""
+    packed = archive.suffix.lower() in (".gz", ".bz2", ".xz")
+    if packed and Path(archive.stem).suffix.lower() not in _READ_PACKED and is_compressed(archive):
+        read_compressed(archive, tree)
+    else:
+        link_or_copy(archive, tree.root / archive.name)
+
+
+def _kind(archive: Path) -> _Kind:
+    """What a file is, by its content; by its name where that promises an archive."""
+    name = archive.name.lower()
+    with archive.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    if head.startswith(_ZIP_BEGINNINGS) and not name.endswith(_ZIP_BUT_NO_ARCHIVE):
+        return "zip"
+    if decompressed_head(archive)[257:262] == b"ustar":
+        return "tar"
+    if name.endswith((".zip", *_TAR_NAMES)) and _is_web_page(head):
+        raise ArchiveError(
+            f"{archive} is a web page, most likely that of a login",
+            "Delete it, and fetch the archive itself in a browser.",
+        )
+    for beginning, foreign in _FOREIGN.items():
+        if head.startswith(beginning):
+            return foreign
+    if name.endswith(".zip"):
+        return "zip"
+    return "tar" if name.endswith(_TAR_NAMES) else "file"
+
+
+def _is_web_page(head: bytes) -> bool:
+    return head.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+@contextmanager
+def _explained(archive: Path, tree: Tree) -> Iterator[None]:
+    """Say what is wrong with an archive, and where in it."""
+    try:
+        yield
+    except Refused as error:
+        raise ArchiveError(f"{archive}{tree.place} {error}", error.remedy) from None
+    except _DAMAGE as error:
+        if is_full(error):
+            raise
+        if isinstance(error, OSError) and error.errno:
+            raise ArchiveError(
+                f"{archive}{tree.place} could not be unpacked to {tree.root}: {error.strerror}",
+                "Look at the disk and its permissions, and let one run at a time unpack it.",
+            ) from error
+        reason = str(error) or type(error).__name__
+        raise ArchiveError(
+            f"{archive}{tree.place} is damaged or cut off: {reason}", _FETCH_AGAIN
+        ) from error

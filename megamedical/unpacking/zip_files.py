@@ -1,0 +1,117 @@
+"""Zip archives."""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import zipfile
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import IO
+
+from megamedical.files.disk import require_room
+from megamedical.unpacking.password import ask_password, wrong_password
+from megamedical.unpacking.safe_folder import LONGEST_LINK, Refused, Tree, refuse_bomb
+from megamedical.unpacking.split_files import open_parts, parts_of, refuse_missing
+
+_AES = 99
+_ENCRYPTED = 0x1
+_ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, _AES}
+
+
+def names_in_zip(archive: Path) -> list[str]:
+    """The names of all files."""
+    with open_parts(parts_of(archive)) as file, zipfile.ZipFile(file) as content:
+        return [member.filename for member in content.infolist() if not member.is_dir()]
+
+
+def read_zip(archive: Path, tree: Tree) -> None:
+    """Unpack a zip, in one file or in several, encrypted or not."""
+    parts = parts_of(archive)
+    if archive.suffix.lower() == ".zip":
+        refuse_missing(archive, len(parts))
+    with open_parts(parts) as file, _opened(file, archive) as content:
+        members = content.infolist()
+        if parts[-1] == archive:
+            _count_from_the_first(content, members, parts)
+        _refuse_overlaps(members)
+        need = sum(member.file_size for member in members)
+        refuse_bomb(tree.limits, need, need)
+        require_room(tree.root, need, f"unpacking {archive.name}")
+        for member in members:
+            path = tree.enter(member.orig_filename)
+            if path is not None:
+                _add_zip_member(content, member, path, tree)
+
+
+def _opened(file: IO[bytes], archive: Path) -> zipfile.ZipFile:
+    """A zip with its password, where it has one."""
+    content = zipfile.ZipFile(file)
+    if any(member.compress_type == _AES for member in content.infolist()):
+        try:
+            import pyzipper
+        except ImportError:
+            raise Refused(
+                "is encrypted by AES, which pyzipper reads", "pip install 'megamedical[archives]'"
+            ) from None
+        content = pyzipper.AESZipFile(file)
+    if any(member.flag_bits & _ENCRYPTED for member in content.infolist()):
+        content.setpassword(ask_password(archive.name).encode())
+    return content
+
+
+def _count_from_the_first(
+    content: zipfile.ZipFile, members: list[zipfile.ZipInfo], parts: list[Path]
+) -> None:
+    """Give the places of members in one of several files as places in all of them together."""
+    starts = [0, *accumulate(part.stat().st_size for part in parts)]
+    last = starts[bisect_right(starts, content.start_dir) - 1]
+    if len(parts) > 1:
+        for member in members:
+            member.header_offset += starts[member.volume] - last
+            if hasattr(member, "_end_offset"):  # of Python, told from the places that were wrong
+                member._end_offset = None
+
+
+def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:
+    """Members that share bytes are how a small zip becomes petabytes."""
+    ordered = sorted(members, key=lambda member: member.header_offset)
+    for member, after in pairwise(ordered):
+        if member.header_offset + member.compress_size > after.header_offset:
+            raise Refused(f"holds {member.filename!r} and {after.filename!r} in the same bytes")
+
+
+def _add_zip_member(
+    content: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, tree: Tree
+) -> None:
+    # The upper half is a Unix mode only where a Unix has written it.
+    kind = stat.S_IFMT(member.external_attr >> 16) if member.create_system == 3 else 0
+    if kind == stat.S_IFDIR or member.orig_filename.endswith(("/", "\\")):
+        tree.add_folder(path)
+        return
+    if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
+        raise Refused("is neither a file, nor a folder, nor a link")
+    if member.compress_type not in _ZIP_METHODS:
+        raise Refused(f"is packed by method {member.compress_type}, which cannot be read")
+    refuse_bomb(tree.limits, member.file_size, member.compress_size)
+    with _password_checked(member), content.open(member) as file:
+        if kind == stat.S_IFLNK:
+            target = file.read(LONGEST_LINK).decode("utf-8", "surrogateescape")
+            tree.add_link(path, target, start=path.rpartition("/")[0])
+        else:
+            tree.add_file(path, file, member.file_size)
+
+
+@contextmanager
+def _password_checked(member: zipfile.ZipInfo) -> Iterator[None]:
+    """Blame the password first, where what is encrypted cannot be read."""
+    try:
+        yield
+    except (RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError):
+        if member.flag_bits & _ENCRYPTED:
+            raise wrong_password() from None
+        raise

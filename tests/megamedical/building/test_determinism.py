@@ -1,0 +1,342 @@
+"""The same inputs give the same bytes: with any number of workers, and after any interruption.
+
+Builds are cut off in a process of their own, which ends itself with SIGKILL at a chosen place:
+nothing gets to clean up, and what was being written is left half-written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from miniatures import EVERYTHING, build_miniatures, contents
+from places import FIXTURES
+from zarr.core.attributes import Attributes
+
+from megamedical import open_store
+from megamedical.building import build as pipeline
+from megamedical.building import group_job as packing
+from megamedical.building import subject_job as processing
+from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.store import store as stores
+from megamedical.store.location import Location
+from megamedical.store.verification import verify
+
+FEW = ("msd", "stare", "wbc")
+
+CUT_OFF = """
+import io, os, pathlib, signal, sys
+from contextlib import contextmanager
+
+sys.path.insert(0, sys.argv[1])
+from miniatures import build_miniatures
+from megamedical.building import group_job as packing, record
+from megamedical.store.location import Location
+
+mirror, store, place, count, workers, *names = sys.argv[2:]
+left = int(count)
+
+
+def is_time():
+    global left
+    left -= 1
+    return left == 0
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Listener:
+    # Kills this process after so many steps of a stage.
+    @contextmanager
+    def stage(self, name, total, unit):
+        def step(what=""):
+            if name == place and is_time():
+                die()
+        yield step
+
+    def say(self, line):
+        pass
+
+
+def half_a_record(file, **arrays):
+    whole = io.BytesIO()
+    savez(whole, **arrays)
+    if is_time():
+        file.write(whole.getvalue()[: whole.tell() // 2])
+        file.flush()
+        die()
+    file.write(whole.getvalue())
+
+
+def half_a_group(appender, count):
+    write(appender, count)
+    if is_time():
+        die()
+
+
+def half_a_table(path, content):
+    if "manifests" in str(path) and is_time():
+        write_bytes(path, content[: len(content) // 2])
+        die()
+    return write_bytes(path, content)
+
+
+savez, write, write_bytes = record.np.savez, packing._Appender._write, pathlib.Path.write_bytes
+if place == "record":
+    record.np.savez = half_a_record
+if place == "arrays":
+    packing._Appender._write = half_a_group
+if place == "table":
+    pathlib.Path.write_bytes = half_a_table
+
+if __name__ == "__main__":
+    build_miniatures(
+        *names, store=store, mirror=mirror, workers_count=int(workers), listener=Listener()
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def few(mirror, tmp_path_factory) -> dict[str, str]:
+    """What a store with fewer datasets must hold, for what needs no more of them."""
+    store = tmp_path_factory.mktemp("few") / "store"
+    build_miniatures(*FEW, store=store, mirror=mirror)
+    return contents(store)
+
+
+def cut_off(
+    *names: str, store: Path, mirror: Path, place: str, count: int, workers: int = 0
+) -> None:
+    """Build datasets in a process that kills itself on the way."""
+    script = store.parent / "cut_off.py"
+    script.write_text(CUT_OFF)
+    arguments = [FIXTURES, mirror, store, place, count, workers, *names]
+    ended = subprocess.run(
+        [sys.executable, script, *map(str, arguments)], capture_output=True, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+@pytest.fixture
+def processed(monkeypatch) -> list[str]:
+    """The subjects whose files are read."""
+    read, subjects = processing._read, []
+
+    def spy(job):
+        subjects.append(f"{job.dataset}/{job.group_name} {job.subject.name}")
+        return read(job)
+
+    monkeypatch.setattr(processing, "_read", spy)
+    return subjects
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_any_number_of_workers_gives_the_same_bytes(mirror, built, tmp_path, count):
+    store = tmp_path / "store"
+    report = build_miniatures(store=store, mirror=mirror, workers_count=count)
+    assert report.fingerprint == built.report.fingerprint
+    assert report.groups == built.report.groups
+    assert contents(store) == contents(built.store)
+
+
+def test_another_place_gives_the_same_bytes(mirror, built, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mirror").symlink_to(mirror)
+    build_miniatures(store="a store", raw="another raw", mirror=Path("mirror"))
+    assert contents(tmp_path / "a store") == contents(built.store)
+
+
+@pytest.mark.parametrize(
+    ("place", "count", "done"),
+    [
+        ("process", 10, 10),
+        ("record", 10, 9),
+        ("pack", 2, 22),
+        ("arrays", 5, 22),
+        ("table", 2, 0),  # of the empty store
+        ("table", 7, 22),  # from which the groups are withdrawn
+        ("table", 13, 22),
+    ],
+)
+def test_a_killed_build_is_taken_up_again(mirror, few, tmp_path, processed, place, count, done):
+    """Cut off between records, in a record, between and in groups, in each writing of tables."""
+    store = tmp_path / "store"
+    cut_off(*FEW, store=store, mirror=mirror, place=place, count=count)
+
+    build_miniatures(*FEW, store=store, mirror=mirror)
+
+    assert len(processed) == 22 - done
+    assert contents(store) == few
+
+
+def test_a_killed_build_with_workers_is_taken_up_again(mirror, built, tmp_path):
+    store = tmp_path / "store"
+    cut_off(store=store, mirror=mirror, place="process", count=12, workers=2)
+    assert len(list((tmp_path / "raw").glob("*/staged/*/*/*.npz"))) >= 12
+
+    build_miniatures(store=store, mirror=mirror)
+
+    assert contents(store) == contents(built.store)
+
+
+@pytest.mark.parametrize("steps", range(7))
+def test_tables_that_were_cut_off_are_put_in_place_by_the_next_build(
+    mirror, few, tmp_path, monkeypatch, steps
+):
+    """Cut off after so many of the seven steps that put new tables in the place of the old."""
+    store = tmp_path / "store"
+    build_miniatures("wbc", store=store, mirror=mirror)
+    with monkeypatch.context() as patched:
+        fail_after(patched, steps)
+        with pytest.raises(RuntimeError, match="cut off"):
+            build_miniatures("stare", store=store, mirror=mirror)
+    if 0 < steps < 5:
+        with pytest.raises(StoreError, match="run it"):
+            open_store(store)
+    else:
+        assert len(open_store(store).tasks) == (4 if steps == 0 else 6)
+
+    build_miniatures(*FEW, store=store, mirror=mirror)
+
+    assert contents(store) == few
+
+
+def fail_after(monkeypatch, steps: int) -> None:
+    """Let the putting in place of a build's last tables end with an error, after so many steps."""
+    taken = []
+    withdraw = stores.withdraw
+
+    def count(step):
+        def counted(*arguments: object):
+            if taken:
+                taken.append(step)
+                if len(taken) > steps + 1:
+                    raise RuntimeError("cut off")
+            return step(*arguments)
+
+        return counted
+
+    def withdraw_first(*arguments: object):
+        withdraw(*arguments)
+        taken.append(withdraw)
+
+    monkeypatch.setattr(stores, "withdraw", withdraw_first)
+    for owner, step in ((Location, "move"), (Attributes, "put"), (Location, "remove")):
+        monkeypatch.setattr(owner, step, count(getattr(owner, step)))
+
+
+class TestAFullDisk:
+    """Writing fails at a chosen place; the error says where, and a later build is not misled."""
+
+    def test_while_records_are_staged(self, mirror, few, tmp_path, monkeypatch):
+        store = tmp_path / "store"
+        with monkeypatch.context() as patched:
+            patched.setattr(np, "savez", self.full(np.savez, after=9))
+            with pytest.raises(MegaMedicalError, match="No space left in") as error:
+                build_miniatures(*FEW, store=store, mirror=mirror)
+        assert f"{tmp_path}/raw/" in error.value.problem
+        assert "staged" in error.value.problem
+        self.assert_a_later_build_is_whole(store, mirror, few)
+
+    @pytest.mark.parametrize("after", [0, 5])
+    def test_while_arrays_are_packed(self, mirror, few, tmp_path, monkeypatch, after):
+        store = tmp_path / "store"
+        with monkeypatch.context() as patched:
+            write = self.full(packing._Appender._write, after)
+            patched.setattr(packing._Appender, "_write", write)
+            with pytest.raises(MegaMedicalError, match=f"No space left in {store}"):
+                build_miniatures(*FEW, store=store, mirror=mirror)
+        self.assert_a_later_build_is_whole(store, mirror, few)
+
+    @pytest.mark.parametrize("after", [0, 6, 12])
+    def test_while_the_stores_tables_are_written(self, mirror, few, tmp_path, monkeypatch, after):
+        store = tmp_path / "store"
+        with monkeypatch.context() as patched:
+            patched.setattr(Location, "write", self.full(Location.write, after))
+            (tmp_path / "store").mkdir()
+            with pytest.raises(MegaMedicalError, match=f"No space left in {store}"):
+                build_miniatures(*FEW, store=store, mirror=mirror)
+        self.assert_a_later_build_is_whole(store, mirror, few)
+
+    def test_while_rows_are_written_beside_the_records(self, mirror, few, tmp_path, monkeypatch):
+        store = tmp_path / "store"
+        with monkeypatch.context() as patched:
+            patched.setattr(packing, "encode_table", self.full(packing.encode_table, after=4))
+            with pytest.raises(MegaMedicalError, match="No space left in") as error:
+                build_miniatures(*FEW, store=store, mirror=mirror)
+        assert f"{tmp_path}/raw/" in error.value.problem
+        self.assert_a_later_build_is_whole(store, mirror, few)
+
+    def test_while_what_was_packed_is_noted(self, mirror, few, tmp_path, monkeypatch):
+        store = tmp_path / "store"
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline, "whole_file", self.full(pipeline.whole_file, after=2))
+            with pytest.raises(MegaMedicalError, match="No space left in") as error:
+                build_miniatures(*FEW, store=store, mirror=mirror)
+        assert f"{tmp_path}/raw/" in error.value.problem
+        self.assert_a_later_build_is_whole(store, mirror, few)
+
+    @staticmethod
+    def full(write: Callable, after: int) -> Callable:
+        """What writes so often, and then finds the disk full."""
+        written = []
+
+        def until_full(*arguments: object, **options: object):
+            written.append(write)
+            if len(written) > after:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(*arguments, **options)
+
+        return until_full
+
+    @staticmethod
+    def assert_a_later_build_is_whole(store: Path, mirror: Path, few: dict[str, str]) -> None:
+        build_miniatures(*FEW, store=store, mirror=mirror)
+        assert contents(store) == few
+        assert not verify(store).problems
+
+
+def test_a_record_that_is_damaged_is_made_again(mirror, built, tmp_path, processed):
+    store = tmp_path / "store"
+    build_miniatures("wbc", "stare", store=store, mirror=mirror)
+    whole = contents(store)
+    records = sorted((tmp_path / "raw").glob("wbc/staged/*/jtsc/*.npz"))
+    records[0].write_bytes(records[0].read_bytes()[:-100])
+    records[1].write_bytes(b"")
+    records[2].write_bytes(b"no record")
+    (tmp_path / "raw" / "wbc" / "staged" / "32" / "jtsc" / "packed.json").write_text("{")
+    processed.clear()
+
+    build_miniatures("wbc", "stare", store=store, mirror=mirror)
+
+    assert processed == ["wbc/jtsc 001", "wbc/jtsc 002", "wbc/jtsc 003"]
+    assert contents(store) == whole
+
+
+def test_an_interrupted_build_leaves_a_store_without_the_group(mirror, tmp_path, monkeypatch):
+    """What is not in the tables is not in the store, even if some of its arrays are."""
+    store = tmp_path / "store"
+    build_miniatures("stare", store=store, mirror=mirror)
+
+    def interrupted(*arguments: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.stores, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_miniatures("wbc", store=store, mirror=mirror)
+    assert set(open_store(store).tasks["dataset"]) == {"stare"}
+    assert not verify(store).problems
+
+
+def test_everything_is_what_is_compared(built):
+    """The stores compared above hold every miniature, and the synthetic tasks."""
+    assert {outcome.path.split("/")[0] for outcome in built.report.groups} == set(EVERYTHING)

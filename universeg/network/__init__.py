@@ -1,0 +1,1 @@
+"""The network: cross-blocks, and the UniverSeg that is made of them."""

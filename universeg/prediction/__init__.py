@@ -1,0 +1,1 @@
+"""Prediction: pictures and volumes in, with a few labelled ones; masks out."""

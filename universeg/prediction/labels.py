@@ -1,0 +1,81 @@
+"""The values in masks: their names, as a user gives them, and whether they are labels at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.catalogue.manifest import slug
+from megamedical.errors import SubjectError
+from universeg.prediction.support import SupportError
+
+_FEWEST = 3  # shades
+
+
+def named_labels(given: Sequence[str]) -> dict[int, str]:
+    """Read `1=nucleus` and the like: each value and its name.
+
+    Raises:
+        SupportError: one is no value with a name; or two have one value, or one name.
+    """
+    names: dict[int, str] = {}
+    for label in given:
+        number, _, name = label.partition("=")
+        if not number.strip().isdecimal() or int(number) < 1 or not slug(name):
+            raise SupportError(
+                f"{label!r} names no label",
+                "Give the value that a label has in the masks, and its name: 1=nucleus",
+            )
+        value = int(number)
+        if value in names or slug(name) in map(slug, names.values()):
+            raise SupportError(
+                f"{label!r} comes after another label of that value or name",
+                "Give each label a value and a name of its own.",
+            )
+        names[value] = name.strip()
+    return names
+
+
+def expect_no_shades(mask: NDArray[Any]) -> None:
+    """Make sure that a mask holds labels, not shades of grey as smoothing and JPEG leave at edges.
+
+    Shades lie scattered, or in lines of one pixel: of most of a shade's pixels, none along one axis
+    or none along the other is like it. A few labels may look so too. Hence values are taken for
+    shades only where they are three or more, and more than all others.
+
+    Raises:
+        SubjectError: it holds shades.
+    """
+    values, counts = np.unique(mask[mask > 0], return_counts=True)
+    if len(values) < _FEWEST:
+        return
+    found, thin = np.unique(mask[(mask > 0) & ~_lies_in_area(mask)], return_counts=True)
+    grey = int(np.count_nonzero(2 * thin > counts[np.searchsorted(values, found)]))
+    if _FEWEST <= grey > len(values) / 2:
+        raise SubjectError(
+            "decode",
+            "",
+            f"its mask holds {grey} shades of grey, as at smooth edges, which are no labels: save "
+            "it without smoothing, as PNG and not as JPEG",
+        )
+
+
+def only(mask: NDArray[Any], labels: Collection[int]) -> NDArray[Any]:
+    """A mask without the values that are none of these labels."""
+    return np.where(np.isin(mask, list(labels)), mask, 0)
+
+
+def _lies_in_area(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a pixel has neighbours like itself along two axes or more."""
+    axes = np.zeros(mask.shape, dtype=np.uint8)
+    for axis in range(mask.ndim):
+        lines = np.moveaxis(mask, axis, 0)
+        is_like_the_next = lines[1:] == lines[:-1]
+        is_alike = np.zeros(lines.shape, dtype=bool)
+        is_alike[:-1] = is_like_the_next
+        is_alike[1:] |= is_like_the_next
+        axes += np.moveaxis(is_alike, 0, axis)
+    return axes >= 2

@@ -1,0 +1,236 @@
+"""Segment the files of a folder from a folder of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.errors import SubjectError
+from megamedical.processing.intensity import Range
+from megamedical.processing.slicing import PICTURE
+from megamedical.reading.scan import Scan
+from megamedical.reporting.progress import Listener, Silence, Step
+from universeg.prediction.examples import Pair, find_pairs, read_example, scans_in
+from universeg.prediction.frame import Frame
+from universeg.prediction.inputs import Input
+from universeg.prediction.segmenter import Prediction, Segmenter
+from universeg.prediction.support import SupportError
+from universeg.prediction.writing import Outputs, Query
+
+_AT_ONCE = 16  # pictures in memory together; volumes come one by one
+_SHOWN = 16  # labels
+_FAR = 4.0  # times; ranges of intensity that differ more are hardly of one kind of image
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: predict every scan of `query` from the examples of `support`.
+
+    `labels` names the values in the masks that are looked for; by default all are.
+    """
+
+    support: Path
+    query: Path
+    outputs: Outputs
+    plane: str = "axial"
+    labels: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """The files that were written, and the inputs that failed, each with the reason.
+
+    `say` takes notices and warnings as they come up.
+    """
+
+    say: Callable[[str], None]
+    written: list[Path] = field(default_factory=list)
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+
+    @contextmanager
+    def blaming(self, file: Input) -> Iterator[None]:
+        """Note what goes wrong with one file, and go on."""
+        try:
+            yield
+        except SubjectError as error:
+            self.failures.append((file.path, error.reason))
+        except OSError as error:
+            self.failures.append((file.path, str(error)))
+
+
+def predict(
+    segmenter: Segmenter,
+    request: Request,
+    say: Callable[[str], None],
+    listener: Listener | None = None,
+) -> Report:
+    """Do what is asked for; one bad file does not stop the rest.
+
+    Args:
+        segmenter: a network.
+        request: which files, and what to write.
+        say: takes notices and warnings, one at a time.
+        listener: hears how far it is.
+
+    Raises:
+        SupportError: no example can be used, there is nothing to predict, or a prediction would
+            take the place of another file.
+    """
+    listener = listener or Silence()
+    pairing = find_pairs(request.support)
+    files = scans_in(request.query)
+    say(f"Examples: {len(pairing.pairs)}, {pairing.how}")
+    if pairing.unpaired:
+        say(f"Without a partner: {', '.join(path.name for path in pairing.unpaired)}")
+    _mention_colour([*(pair.image for pair in pairing.pairs), *files], say)
+
+    report = Report(say)
+    are_pictures = pairing.pairs[0].image.dimension == 2
+    plane = PICTURE if are_pictures else request.plane
+    ranges: list[Range] = []
+    with listener.stage("Read", len(pairing.pairs), "examples") as step:
+        examples = _examples(segmenter, pairing.pairs, plane, request.labels, ranges, report, step)
+        segmenter.fit_scans(examples, request.labels)
+    _mention_labels(segmenter, say)
+    _mention_draws(segmenter, say)
+    _expect_own_targets(files, pairing.pairs, request.outputs, segmenter.labels.values())
+    usual = Range(*np.median([(each.low, each.high) for each in ranges], axis=0).tolist())
+    at_once = _AT_ONCE if are_pictures else 1
+    with listener.stage("Predict", len(files), "files") as step:
+        for start in range(0, len(files), at_once):
+            batch = files[start : start + at_once]
+            queries = list(_queries(segmenter, batch, plane, usual, report))
+            for query, prediction in zip(queries, _found(segmenter, queries), strict=True):
+                with report.blaming(query.file):
+                    report.written += request.outputs.write(prediction, query)
+            for file in batch:
+                step(file.path.name)
+    return report
+
+
+def _examples(
+    segmenter: Segmenter,
+    pairs: Sequence[Pair],
+    plane: str,
+    labels: Collection[int],
+    ranges: list[Range],
+    report: Report,
+    step: Step,
+) -> Iterator[tuple[Scan, NDArray[Any], Frame]]:
+    """The examples that can be used, one at a time; the range of each is added to `ranges`."""
+    for pair in pairs:
+        with report.blaming(pair.image):
+            _expect_kind(pair.image, plane, "the first example")
+            scan, mask = read_example(pair, report.say, labels)
+            frame = segmenter.frame_of(scan, plane)
+            if not mask.any():
+                report.say(f"{pair.mask.path.name} is empty: it shows no label, and is not used")
+            ranges.append(frame.intensities)
+            yield scan, mask, frame
+        step(pair.image.path.name)
+    if not ranges:
+        reasons = (f"{file.name}: {reason}" for file, reason in report.failures)
+        raise SupportError("No example can be used", "\n".join(reasons))
+
+
+def _queries(
+    segmenter: Segmenter, files: Sequence[Input], plane: str, usual: Range, report: Report
+) -> Iterator[Query]:
+    """The scans that can be predicted, with a warning where their intensities are unusual."""
+    for file in files:
+        with report.blaming(file):
+            _expect_kind(file, plane, "the examples")
+            scan, volume = file.read()
+            frame = segmenter.frame_of(scan, plane)
+            own = frame.intensities
+            if _are_far(own, usual):
+                report.say(
+                    f"Warning: {file.path.name} has intensities from {own.low:g} to {own.high:g}, "
+                    f"the examples from {usual.low:g} to {usual.high:g}: are they of one kind?"
+                )
+            yield Query(file, scan, volume, frame)
+
+
+def _found(segmenter: Segmenter, queries: Sequence[Query]) -> Iterator[Prediction]:
+    if any(query.volume for query in queries):
+        for query in queries:
+            yield segmenter.predict_volume(query.scan, query.frame)
+    else:
+        scans, frames = [query.scan for query in queries], [query.frame for query in queries]
+        yield from segmenter.predict_pictures(scans, frames)
+
+
+def _expect_own_targets(
+    files: Sequence[Input], pairs: Sequence[Pair], outputs: Outputs, labels: Collection[str]
+) -> None:
+    """Make sure that nothing takes the place of another output, or of a file that is read.
+
+    Raises:
+        SupportError: something would.
+    """
+    inputs = [*files, *(each for pair in pairs for each in (pair.image, pair.mask))]
+    read = {path.resolve() for each in inputs for path in each.files}
+    takers: dict[Path, Input] = {}
+    for file in files:
+        for target in outputs.targets(file, labels):
+            if target.resolve() in read:
+                raise SupportError(
+                    f"{target} is read, and would be overwritten", "Name another --out."
+                )
+            first = takers.setdefault(target, file)
+            if first is not file:
+                raise SupportError(
+                    f"{first.path.name} and {file.path.name} would both become {target.name}",
+                    "Give them different names, or predict them one after the other.",
+                )
+
+
+def _expect_kind(file: Input, plane: str, others: str) -> None:
+    """Make sure that a file is a picture among pictures, or a volume among volumes.
+
+    Raises:
+        SubjectError: it is not, or it is damaged.
+    """
+    if file.damage:
+        raise SubjectError("read", file.path.name, file.damage)
+    if (file.dimension == 2) != (plane == PICTURE):
+        is_what = "is a volume" if plane == PICTURE else "is a picture"
+        raise SubjectError(
+            "match", file.path.name, f"{is_what}, unlike {others}: take one kind at a time"
+        )
+
+
+def _mention_colour(files: Sequence[Input], say: Callable[[str], None]) -> None:
+    coloured = sum(file.is_colour for file in files)
+    if coloured:
+        say(f"{coloured} of {len(files)} images are in colour, and are converted to grey")
+
+
+def _mention_labels(segmenter: Segmenter, say: Callable[[str], None]) -> None:
+    named = [f"{value} = {name}" for value, name in segmenter.labels.items()]
+    more = f", and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    say(f"Labels: {', '.join(named[:_SHOWN])}{more}")
+    if segmenter.unnamed:
+        values = ", ".join(map(str, segmenter.unnamed))
+        say(f"Not looked for, as --label does not name them: {values}")
+
+
+def _mention_draws(segmenter: Segmenter, say: Callable[[str], None]) -> None:
+    if segmenter.draws < segmenter.ensemble:
+        say(
+            f"--ensemble {segmenter.ensemble} changes nothing: every draw would be the same, as "
+            f"there are no more examples than --support-size {segmenter.support_size} takes"
+        )
+
+
+def _are_far(own: Range, usual: Range) -> bool:
+    """Whether two ranges do not meet, or one is many times as wide as the other."""
+    are_apart = own.low >= usual.high or own.high <= usual.low
+    ratio = (own.high - own.low) / (usual.high - usual.low)
+    return are_apart or not 1 / _FAR <= ratio <= _FAR

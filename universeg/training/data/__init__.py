@@ -1,0 +1,1 @@
+"""What the network is trained on: tasks, episodes drawn from them, and their slices."""

@@ -1,0 +1,1 @@
+"""Weights in files, the models they belong to, and the releases one can name."""

@@ -1,0 +1,177 @@
+"""The weights of a network, in files.
+
+Networks are saved as safetensors, under the names that released weights have, with the architecture
+and the model card in the metadata. Nothing that is loaded can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from megamedical.errors import MegaMedicalError
+from megamedical.store.location import whole_file
+from universeg.network.architecture import Architecture
+from universeg.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    from universeg.network.universeg import UniverSeg
+
+_KEY = "universeg"
+_CARD = "card"
+_VERSION = 1
+_SHOWN = 4  # differences
+_ANEW = (
+    "Delete it and run again if it was downloaded; else save it anew, with "
+    "universeg.weights.files.save(network, path) or torch.save(network.state_dict(), path)."
+)
+
+
+class WeightsError(MegaMedicalError):
+    """A file does not hold the weights of a UniverSeg."""
+
+
+def save(network: UniverSeg, path: Path, card: ModelCard | None = None) -> None:
+    """Write the weights of a UniverSeg as safetensors, whole or not at all."""
+    architecture = {
+        "encoder_blocks": network.architecture.encoder_blocks,
+        "decoder_blocks": network.architecture.decoder_blocks,
+    }
+    _write(network, path, architecture, card)
+
+
+def save_model(model: nn.Module, path: Path, card: ModelCard) -> None:
+    """Write the weights of any model as safetensors, with its card, whole or not at all."""
+    from universeg.network.universeg import UniverSeg
+
+    if isinstance(model, UniverSeg):
+        save(model, path, card)
+    else:
+        _write(model, path, {"model": card.model, "architecture": dict(card.architecture)}, card)
+
+
+def read_card(path: Path) -> ModelCard | None:
+    """The card of a `.safetensors` file, if it carries one.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged.
+    """
+    _expect_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get(_CARD)
+        return ModelCard.model_validate_json(said) if said else None
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a `.safetensors` file says of its network, and its state dict.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged.
+    """
+    _expect_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if config["version"] > _VERSION:
+            raise WeightsError(f"{path} was saved by a later version", "Update megamedical.")
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
+    return config, tensors
+
+
+def load(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
+    """Read weights: the architecture of the network that they seem to be for, and its state dict.
+
+    Args:
+        path: a `.safetensors` file that `save` wrote, or a PyTorch checkpoint of a state dict.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged, of another kind, or could run code.
+    """
+    _expect_file(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+
+
+def expect_layout(
+    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    """Make sure that a state dict has the names and shapes that a network's own has.
+
+    Raises:
+        WeightsError: it has not.
+    """
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    differences = [
+        f"  {name}: {found.get(name, 'missing')}, expected {wanted.get(name, 'no such thing')}"
+        for name in {**wanted, **found}
+        if found.get(name) != wanted.get(name)
+    ]
+    if differences:
+        more = [f"  and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
+        raise WeightsError(
+            "\n".join([f"{path} is not for this network:", *differences[:_SHOWN], *more]), _ANEW
+        )
+
+
+def _expect_file(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(
+            f"There are no weights at {path}",
+            "Give the path of a .safetensors or .pt file, or a release: v1, megamedical-mini.",
+        )
+
+
+def _write(model: nn.Module, path: Path, config: Mapping[str, Any], card: ModelCard | None) -> None:
+    metadata = {_KEY: json.dumps({"version": _VERSION, **config})}
+    if card:
+        metadata[_CARD] = card.model_dump_json()
+    tensors = {  # copies: safetensors refuses what several names share
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    with whole_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata=metadata)
+
+
+def _read_safetensors(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
+    config, tensors = read_file(path)
+    try:
+        blocks = tuple(config["encoder_blocks"]), tuple(config["decoder_blocks"])
+        return Architecture(*blocks), tensors
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
+
+
+def _read_checkpoint(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
+    if not is_zipfile(path):
+        raise WeightsError(f"{path} is not a PyTorch checkpoint, or not all of one", _ANEW)
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than weights; it was not loaded, for it could run any code", _ANEW
+        ) from error
+    except Exception as error:  # a damaged file can fail anywhere
+        raise WeightsError(f"{path} is damaged, or not a PyTorch checkpoint", _ANEW) from error
+    if not isinstance(tensors, Mapping) or not all(map(torch.is_tensor, tensors.values())):
+        raise WeightsError(f"{path} does not hold a state dict", _ANEW)
+    try:
+        return Architecture.of(tensors), dict(tensors)
+    except ValueError as error:
+        raise WeightsError(f"{path} does not hold the weights of a UniverSeg", _ANEW) from error

@@ -1,0 +1,106 @@
+"""In-context segmenters by name, and from files of weights.
+
+A model is a `torch.nn.Module` whose `forward(query, support_images, support_labels)` takes
+(B, 1, H, W) and twice (B, S, 1, H, W), all in [0, 1], and gives logits, (B, 1, H, W). While it is
+trained it may give `(logits, own_loss)`: a loss of its own, a scalar, is added to that of the
+logits. A package registers its own as an entry point of the group `universeg.models`; the keyword
+arguments of the class are its architecture, and must be such as JSON can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from megamedical.errors import MegaMedicalError
+from universeg.network.universeg import UniverSeg
+from universeg.weights.files import expect_layout, read_card, read_file
+from universeg.weights.releases import file_of
+
+_GROUP = "universeg.models"
+
+
+class ModelError(MegaMedicalError):
+    """There is no such model, or not with such an architecture."""
+
+
+def model_names() -> list[str]:
+    """The models that can be made by their name."""
+    return sorted(entry_points(group=_GROUP).names)
+
+
+def make_model(name: str, architecture: Mapping[str, Any]) -> nn.Module:
+    """An untrained model.
+
+    Raises:
+        ModelError: there is none of this name, or more than one; or its package cannot be imported,
+            or it does not take such an architecture.
+    """
+    entry = _entry(name)
+    try:
+        model: nn.Module = _loaded(entry)(**architecture)
+    except ImportError as error:
+        raise _not_imported(entry, error) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{name} cannot be made so: {error}", "Change `architecture`.") from error
+    return model
+
+
+def load_model(weights: str | Path) -> nn.Module:
+    """A trained model: a release by its name, or any file of weights.
+
+    Raises:
+        WeightsError: there is no such file, or it does not hold the weights of a model.
+        ModelError: it is for a model that is not installed.
+        Unobtainable: the release cannot be downloaded.
+    """
+    path = file_of(weights)
+    if path.suffix != ".safetensors":
+        return UniverSeg.from_pretrained(path)
+    config, tensors = read_file(path)
+    if "model" not in config:
+        return UniverSeg.from_pretrained(path)
+    model = make_model(config["model"], config.get("architecture", {}))
+    expect_layout(path, tensors, model.state_dict())
+    model.load_state_dict(tensors)
+    return model
+
+
+def seen_by(weights: str | Path) -> Mapping[str, str]:
+    """The fingerprint of each `<dataset>/<group>` that weights say they have seen."""
+    path = file_of(weights)
+    card = read_card(path) if path.suffix == ".safetensors" else None
+    return card.groups if card else {}
+
+
+def _entry(name: str) -> EntryPoint:
+    """Where the model of a name is to be had."""
+    entries = list(entry_points(group=_GROUP, name=name))
+    if not entries:
+        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
+    if len(entries) > 1:
+        packages = sorted(entry.dist.name for entry in entries if entry.dist)
+        raise ModelError(
+            f"{name} is a model of several packages: {', '.join(packages)}",
+            "Uninstall all but one of them.",
+        )
+    return entries[0]
+
+
+def _loaded(entry: EntryPoint) -> Callable[..., nn.Module]:
+    try:
+        make: Callable[..., nn.Module] = entry.load()
+    except AttributeError as error:
+        raise _not_imported(entry, error) from error
+    return make
+
+
+def _not_imported(entry: EntryPoint, error: Exception) -> ModelError:
+    return ModelError(
+        f"{entry.name} cannot be imported from {entry.value}: {error}",
+        "Install its package anew, with all that it needs.",
+    )
