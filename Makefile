@@ -25,6 +25,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 package: .venv/installed-dev  ## the wheel alone, in an empty environment away from the checkout
 	$(BIN)/python -m build --wheel --outdir build/wheel .

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from benchmark.method import Support
 from benchmark.suite import Suite, SuiteError
 from megamedical.store.store import Store
+from megamedical.task_id import TaskId, home_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,12 +45,12 @@ class TaskCases:
     @property
     def dataset(self) -> str:
         """The id of the dataset."""
-        return self.task.split("/")[0]
+        return TaskId.parse(self.task).dataset
 
     @property
     def group(self) -> str:
         """`<dataset>/<group>`, where its slices lie."""
-        return "/".join(self.task.split("/")[:2])
+        return home_of(self.task)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class CaseReader:
 
 
 def _cases(suite: Suite, task: str, fingerprint: str, rows: pd.DataFrame) -> TaskCases:
-    group = "/".join(task.split("/")[:2])
+    group = home_of(task)
     pattern = suite.only.get(group, "*")
     counts = rows["subject"].map(lambda subject: fnmatchcase(subject, pattern))
     if not counts.any():

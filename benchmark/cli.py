@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from benchmark.leaderboard import Leaderboard
-    from benchmark.run import RunReport
+    from benchmark.evaluation import RunReport
+    from benchmark.standings import Leaderboard
 
 app = command_line(
     "megamedical-benchmark", "Held-out evaluation of in-context segmenters, and a leaderboard."
@@ -69,8 +69,8 @@ def run(
     a task is missing from the store, or that a method failed somewhere.
     """
     with errors_explained():
+        from benchmark.evaluation import run as evaluate
         from benchmark.method import make_method
-        from benchmark.run import run as evaluate
         from benchmark.suite import load_suite
         from megamedical.building.workers import workers as at_work
         from megamedical.reporting.progress import listener
@@ -122,8 +122,8 @@ def leaderboard(
     """
     with errors_explained():
         from benchmark.board import tables, wording
-        from benchmark.leaderboard import leaderboard as rank
         from benchmark.results import read_results
+        from benchmark.standings import leaderboard as rank
         from benchmark.suite import load_suite
 
         rows, provenance = read_results(results)
@@ -154,7 +154,7 @@ def _page(board: Leaderboard, rows: pd.DataFrame, store: str | None) -> str:
 
 def _write(path: Path, text: str, is_silent: bool) -> None:
     from megamedical.files.disk import in_words
-    from megamedical.store.location import whole_file
+    from megamedical.files.writing import whole_file
 
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from benchmark.method import About
-from megamedical.catalogue.manifest import slug
 from megamedical.errors import MegaMedicalError
-from megamedical.store.location import whole_file
+from megamedical.files.writing import whole_file
+from megamedical.task_id import slug
 
 if TYPE_CHECKING:
     import pandas as pd

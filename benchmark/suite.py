@@ -20,6 +20,7 @@ from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.datasets import manifest_folder
 from megamedical.catalogue.manifest import Slug
 from megamedical.errors import MegaMedicalError
+from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -76,7 +77,7 @@ class Suite(BaseModel):
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
                 raise ValueError(f"`{name}:` has {twice} twice")
-        groups = {"/".join(task.split("/")[:2]) for task in self.tasks}
+        groups = {home_of(task) for task in self.tasks}
         for group in self.only:
             if group not in groups:
                 raise ValueError(f"`only:` names {group}, of which there is no task")

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+# Where on its way a subject may fail: its files are matched and read, its labels decoded, its
+# intensities standardised, its slices cut; `process` is what nobody has foreseen.
+Stage = Literal["match", "read", "decode", "standardise", "slice", "process"]
+
 
 class MegaMedicalError(Exception):
     """A problem a user can act on: what is wrong, and the remedy."""
@@ -38,15 +44,14 @@ class StoreError(MegaMedicalError):
 class SubjectError(MegaMedicalError):
     """One subject cannot be processed; every other one goes on.
 
-    `stage` is one of `match`, `read`, `decode`, `standardise`, `slice`, and `file` is the file at
-    fault, relative to what was unpacked ("" where no single file is).
+    `file` is the file at fault, relative to what was unpacked ("" where no single file is).
     """
 
-    def __init__(self, stage: str, file: str, reason: str) -> None:
+    def __init__(self, stage: Stage, file: str, reason: str) -> None:
         super().__init__(reason)
         self.stage = stage
         self.file = file
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[SubjectError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[SubjectError], tuple[Stage, str, str]]:
         return type(self), (self.stage, self.file, self.reason)

@@ -1,4 +1,4 @@
-"""A download from a server on this machine against curl, by turns.
+"""A fetch from a server on this machine against curl, by turns.
 
     python performance/downloading.py [--size 1000000000] [--repeats 3] [--folder FOLDER]
 
@@ -18,7 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from megamedical.obtaining.download import download
+from megamedical.obtaining.fetch import fetch
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -41,7 +41,7 @@ def by_curl(url: str, target: Path) -> None:
 
 
 def by_us(url: str, target: Path) -> None:
-    download([url], target, expected=None, size=None)
+    fetch([url], target, expected=None, size=None)
 
 
 def main(size: int, repeats: int, folder: str | None) -> None:

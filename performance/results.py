@@ -24,8 +24,8 @@ import pandas as pd
 
 from benchmark.board import wording
 from benchmark.board.tables import markdown_table
-from benchmark.leaderboard import Leaderboard, leaderboard
 from benchmark.results import ENSEMBLE, read_results
+from benchmark.standings import Leaderboard, leaderboard
 from megamedical.catalogue.datasets import catalog
 from universeg.weights.files import read_card
 

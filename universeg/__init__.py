@@ -2,29 +2,10 @@
 
 >>> from universeg import Segmenter
 >>> found = Segmenter("v1").fit(images, masks).predict(image)  # doctest: +SKIP
+
+What is public stands in `__init__.pyi`, and is imported when it is first asked for.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from universeg.network.universeg import UniverSeg
-    from universeg.prediction.segmenter import Prediction, Segmenter
-
-__all__ = ["Prediction", "Segmenter", "UniverSeg"]
-
-_HOMES = {
-    "Prediction": "prediction.segmenter",
-    "Segmenter": "prediction.segmenter",
-    "UniverSeg": "network.universeg",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import what is asked for, and only then: torch takes its time."""
-    from importlib import import_module
-
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

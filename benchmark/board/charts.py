@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board import wording
-from benchmark.leaderboard import Leaderboard, Ranking, Standing
+from benchmark.standings import Leaderboard, Ranking, Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmark.board import charts, wording
 from benchmark.board.pictures import Pictures
-from benchmark.leaderboard import Leaderboard
 from benchmark.results import POOL
+from benchmark.standings import Leaderboard
 from megamedical.catalogue.datasets import catalog
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
-from benchmark.leaderboard import Leaderboard, with_labels
+from benchmark.evaluation import unpacked
 from benchmark.results import ENSEMBLE, POOL, ResultsError
-from benchmark.run import unpacked
+from benchmark.standings import Leaderboard, with_labels
 from benchmark.suite import Suite
 from megamedical.store.store import Store
 

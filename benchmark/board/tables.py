@@ -8,8 +8,9 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board import wording
-from benchmark.leaderboard import Estimate, Leaderboard, Ranking, Standing
+from benchmark.standings import Estimate, Leaderboard, Ranking, Standing
 from benchmark.statistics import ALL
+from megamedical.task_id import TaskId
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -158,7 +159,7 @@ def _tidy(board: Leaderboard, ranking: Ranking) -> Iterator[dict[str, Any]]:
             own = {"dataset": dataset, "task": ALL, "patients": board.patients[dataset]}
             yield {**shared, **own, **_estimate("dice", estimate)}
         for task, estimate in standing.tasks.items():
-            own = {"dataset": task.split("/")[0], "task": task, "data": board.data[task]}
+            own = {"dataset": TaskId.parse(task).dataset, "task": task, "data": board.data[task]}
             counts = {"cases": standing.cases[task], "missing": standing.missing[task]}
             yield {**shared, **own, **_estimate("dice", estimate), **counts}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from benchmark.leaderboard import FEW, Estimate, Leaderboard, Ranking, Standing
 from benchmark.results import POOL
+from benchmark.standings import FEW, Estimate, Leaderboard, Ranking, Standing
+from megamedical.task_id import TaskId
 
 NOTHING = "–"
 MARK = "†"  # after what a note is on
@@ -83,12 +84,12 @@ def remark(standing: Standing) -> str:
 
 def label(task: str) -> str:
     """What is segmented in a task."""
-    return task.rsplit("/", maxsplit=1)[-1].replace("-", " ")
+    return TaskId.parse(task).label.replace("-", " ")
 
 
 def source(task: str) -> str:
     """Where the slices of a task are from."""
-    return " / ".join(task.split("/")[:-1])
+    return " / ".join(TaskId.parse(task)[:-1])
 
 
 def marked(board: Leaderboard, dataset: str) -> str:
@@ -168,7 +169,7 @@ def notes(board: Leaderboard) -> Iterator[str]:
         "have seen elsewhere."
     )
     if board.missing:
-        absent = sorted({task.split("/")[0] for task in board.missing})
+        absent = sorted({TaskId.parse(task).dataset for task in board.missing})
         total = len(board.missing) + len(board.data)
         yield (
             f"{len(board.missing)} of {total} tasks of the suite are not in the results, of "

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from megamedical.authoring.sample import Extent, FoundLabel, Sample, spread
 from megamedical.catalogue.manifest import DatasetManifest, FileGroup
-from megamedical.errors import ManifestError, SubjectError, Unobtainable
+from megamedical.errors import ManifestError, Stage, SubjectError, Unobtainable
+from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
 from megamedical.reading.images import suffix_of
 from megamedical.subjects.matching import (
@@ -21,7 +22,6 @@ from megamedical.subjects.matching import (
     Subject,
     Tree,
     find_subjects,
-    list_files,
 )
 
 QUESTION = "# ?"  # marks a line of a drafted manifest that its author has yet to look at
@@ -243,6 +243,6 @@ def _blamed(error: SubjectError, subject: Subject) -> SubjectError:
     return error
 
 
-def _suspects(stage: str, subject: Subject) -> Iterator[str]:
+def _suspects(stage: Stage, subject: Subject) -> Iterator[str]:
     masks = [path for paths in subject.masks.values() for path in paths]
     yield from [*masks, *subject.images] if stage == "decode" else [*subject.images, *masks]

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from megamedical.catalogue.manifest import slug
 from megamedical.catalogue.patterns import Pattern
 from megamedical.reading.images import suffix_of
+from megamedical.task_id import slug
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
 VOLUMES = frozenset({".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz"})

@@ -21,13 +21,16 @@ from megamedical.building.splits import assign_splits
 from megamedical.building.subject_job import Job, digest, fingerprint_of, process
 from megamedical.building.workers import Workers, workers
 from megamedical.catalogue.datasets import Catalog, Selection, catalog
-from megamedical.catalogue.manifest import Archive, DatasetManifest, DrawnGroup, Group, Role
+from megamedical.catalogue.manifest import DatasetManifest, Group, Role
 from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
 from megamedical.files.disk import explain_full
+from megamedical.files.writing import whole_file
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
+from megamedical.obtaining.sources import raw_folder
+from megamedical.processing import synthetic
 from megamedical.reporting.progress import Listener, Silence
 from megamedical.store import store as stores
-from megamedical.store.location import Location, whole_file
+from megamedical.store.location import Location
 from megamedical.store.tables import FAILURES
 from megamedical.subjects.matching import Failure, Subject, find_subjects
 
@@ -207,7 +210,7 @@ class _Build:
         needed = {
             (s.dataset.id, archive.name): (s.dataset, archive)
             for s in chosen
-            for archive in needed_archives(s)
+            for archive in s.archives
         }
         if not needed:
             return {}
@@ -241,7 +244,7 @@ class _Build:
         groups = [
             f"{dataset}/{name}"
             for name in selection.groups
-            if archive in _needed_by(selection.dataset, name)
+            if archive in selection.dataset.needed_by(name)
         ]
         problem = error.problem if isinstance(error, MegaMedicalError) else str(error)
         remedy = error.remedy if isinstance(error, MegaMedicalError) else ""
@@ -275,11 +278,14 @@ class _Build:
                 yield self._plan(dataset, name, group, matched, own)
 
     def _drawn(self, selection: Selection) -> Iterable[_Plan]:
-        for name, group in selection.groups.items():
-            if isinstance(group, DrawnGroup):
-                drawn = [Subject(f"{n:04d}", f"{name}-{n:04d}") for n in range(group.subjects)]
-                splits = assign_splits({name: [s.patient for s in drawn]}, self.seed)
-                yield self._plan(selection.dataset, name, group, _Matched(drawn), splits)
+        generator = selection.dataset.generator
+        if generator is None:
+            return
+        drawn_groups = synthetic.groups(generator, selection.tasks, selection.subjects)
+        for name, group in drawn_groups.items():
+            drawn = [Subject(f"{n:04d}", f"{name}-{n:04d}") for n in range(group.subjects)]
+            splits = assign_splits({name: [s.patient for s in drawn]}, self.seed)
+            yield self._plan(selection.dataset, name, group, _Matched(drawn), splits)
 
     def _matched(
         self, selection: Selection, unpacked: Mapping[tuple[str, str], Unpacked]
@@ -287,7 +293,7 @@ class _Build:
         """Each group of a dataset whose archives are all here, and can be read."""
         dataset = selection.dataset
         for name, group in dataset.groups.items():
-            needed = _needed_by(dataset, name)
+            needed = dataset.needed_by(name)
             if not all((dataset.id, archive) in unpacked for archive in needed):
                 continue
             read = dataset.archives_of(name)
@@ -412,30 +418,6 @@ class _Build:
                 ):
                     path.write_text(json.dumps(memory), encoding="utf-8")
         return attributes
-
-
-def raw_folder(location: Location, raw: str | Path | None) -> Path:
-    """Where archives and what comes of them lie: as asked, or beside the store."""
-    if raw is not None:
-        return Path(raw).resolve()
-    beside = location.folder.parent if location.folder else Path.cwd()
-    return (beside / "raw").resolve()
-
-
-def needed_archives(selection: Selection) -> list[Archive]:
-    """The archives without which the chosen groups of a dataset cannot be built."""
-    dataset = selection.dataset
-    groups = selection.names or dataset.groups
-    needed = {name for group in groups for name in _needed_by(dataset, group)}
-    return [archive for archive in dataset.archives if archive.name in needed]
-
-
-def _needed_by(dataset: DatasetManifest, group: str) -> list[str]:
-    """The archives without which a group cannot be built; shared patients need those of all."""
-    if dataset.generator:
-        return []
-    names = {a.name for name in dataset.together_with(group) for a in dataset.archives_of(name)}
-    return [archive.name for archive in dataset.archives if archive.name in names]
 
 
 def _patients(

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from megamedical.building.record import MaskEntry, Record, SubjectFacts, read_about
 from megamedical.building.subject_job import PROCESSING, digest, facts_that_matter
-from megamedical.catalogue.manifest import Group, slug
+from megamedical.catalogue.manifest import Group
 from megamedical.files.disk import explain_full
-from megamedical.store.location import Location, whole_file
+from megamedical.files.writing import whole_file
+from megamedical.store.location import Location
 from megamedical.store.tables import EXAMPLES, FORMAT, SUBJECTS, TASKS, encode_table
+from megamedical.task_id import TaskId, slug
 
 # Figures of size against random reads are in docs/performance.md.
 IMAGE_SHARD = 512  # slices: 16 MB at 128 x 128
@@ -220,8 +222,8 @@ class _Appender:
 
 
 def _task_id(job: GroupJob, entry: MaskEntry, slicing: str) -> str:
-    parts = (job.dataset, job.name, job.group.modality, entry.plane, slicing, slug(entry.label))
-    return "/".join(parts)
+    label = slug(entry.label)
+    return str(TaskId(job.dataset, job.name, job.group.modality, entry.plane, slicing, label))
 
 
 def _task_names(job: GroupJob, members: Iterable[_Member]) -> dict[str, tuple[str, str, str]]:

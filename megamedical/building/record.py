@@ -17,8 +17,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.files.writing import whole_file
 from megamedical.processing.slicing import Slices
-from megamedical.store.location import whole_file
 
 
 @dataclass(frozen=True)

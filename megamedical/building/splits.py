@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 
-SHARES: Mapping[str, float] = {"train": 0.6, "dev": 0.2, "test": 0.2}
+from megamedical.store.tables import SHARES
 
 
 def assign_splits(groups: Mapping[str, Collection[str]], seed: int) -> dict[str, str]:

@@ -9,13 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from megamedical.catalogue.manifest import (
-    DatasetManifest,
-    DrawnGroup,
-    FileGroup,
-    Role,
-    read_manifest,
-)
+from megamedical.catalogue.manifest import Archive, DatasetManifest, FileGroup, Role, read_manifest
 from megamedical.errors import ManifestError, SelectionError
 
 if TYPE_CHECKING:
@@ -34,19 +28,21 @@ class Selection:
     tasks: int | None = None
     subjects: int | None = None
 
-    @cached_property
-    def groups(self) -> Mapping[str, FileGroup | DrawnGroup]:
-        """The groups by name; those of a generated dataset take time, their labels are drawn."""
-        dataset = self.dataset
-        if dataset.generator:
-            from megamedical.processing import synthetic
-
-            return synthetic.groups(dataset.generator, self.tasks, self.subjects)
+    @property
+    def groups(self) -> Mapping[str, FileGroup]:
+        """The groups by name; none of a generated dataset, whose groups are drawn."""
         return {
             name: group
-            for name, group in dataset.groups.items()
+            for name, group in self.dataset.groups.items()
             if not self.names or name in self.names
         }
+
+    @property
+    def archives(self) -> list[Archive]:
+        """The archives without which the chosen groups cannot be built."""
+        dataset = self.dataset
+        needed = {archive for name in self.groups for archive in dataset.needed_by(name)}
+        return [archive for archive in dataset.archives if archive.name in needed]
 
 
 class Catalog(Mapping[str, DatasetManifest]):

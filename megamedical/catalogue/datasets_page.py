@@ -10,7 +10,7 @@ from pathlib import Path
 
 from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
 from megamedical.catalogue.manifest import DatasetManifest, FileGroup, Licence
-from megamedical.store.location import whole_file
+from megamedical.files.writing import whole_file
 
 PAGE = Path("docs/datasets.md")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from megamedical.catalogue.datasets import Catalog
-from megamedical.catalogue.manifest import Citation, DatasetManifest, slug
-from megamedical.store.store import Store
+from megamedical.catalogue.manifest import Citation, DatasetManifest
+from megamedical.task_id import slug
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Terms:
         return (None, unsaid) if unsaid else (True, ())
 
 
-def terms(store: Store, catalog: Catalog) -> Terms:
-    """The terms of what is in a store."""
-    names = sorted(set(store.tasks["dataset"]))
+def terms(datasets: Iterable[str], catalog: Catalog) -> Terms:
+    """The terms of the datasets that a store holds, by their ids."""
+    names = sorted(set(datasets))
     return Terms(
         tuple(catalog[name] for name in names if name in catalog),
         tuple(name for name in names if name not in catalog),

@@ -7,7 +7,6 @@ place in it, and what to write instead.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -29,6 +28,7 @@ from pydantic_core import ErrorDetails
 from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import ManifestError
+from megamedical.task_id import slug
 
 Proof = Literal["real data", "miniature", "evidence"]
 Role = Literal["train", "dev", "heldout", "extra"]
@@ -470,6 +470,13 @@ class DatasetManifest(_Facts):
         needed = self.groups[group].archives
         return tuple(a for a in self.archives if needed is None or a.name in needed)
 
+    def needed_by(self, group: str) -> list[str]:
+        """The archives without which a group cannot be built; shared patients need those of all."""
+        if self.generator:
+            return []
+        names = {a.name for name in self.together_with(group) for a in self.archives_of(name)}
+        return [archive.name for archive in self.archives if archive.name in names]
+
     def patterns_of(self, archive: Archive) -> list[Pattern]:
         """What the files inside an archive are called, as far as anything is read from them."""
         return [
@@ -489,11 +496,6 @@ class DatasetManifest(_Facts):
             for name, other in self.groups.items()
             if name == group or (cohort and other.cohort == cohort)
         )
-
-
-def slug(name: str) -> str:
-    """A name as it stands in a task id: `Left ventricle` becomes `left-ventricle`."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def read_manifest(path: Path) -> DatasetManifest:

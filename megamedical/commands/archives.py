@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from megamedical.obtaining.adopt import Adopted, Adoption
-    from megamedical.obtaining.fetching import Fetched, NotFetched
+    from megamedical.obtaining.download import Fetched, NotFetched
     from megamedical.obtaining.plan import DatasetPlan
 
 
@@ -58,9 +58,9 @@ def adopt(
     taken.
     """
     with errors_explained():
-        from megamedical.building.build import raw_folder
         from megamedical.catalogue.datasets import catalog
         from megamedical.obtaining.adopt import adopt as run
+        from megamedical.obtaining.sources import raw_folder
         from megamedical.store.location import Location
 
         adoption = run(
@@ -98,14 +98,14 @@ def download(
     that something is missing; one failure stops no other.
     """
     with errors_explained():
-        from megamedical.building.build import raw_folder
-        from megamedical.obtaining.fetching import fetch
+        from megamedical.obtaining.download import download
+        from megamedical.obtaining.sources import raw_folder
         from megamedical.reporting.downloads import SilentTransfers, transfers
         from megamedical.store.location import Location
 
         console = terminal()
         with nullcontext(SilentTransfers()) if as_json else transfers(console) as shown:
-            fetching = fetch(
+            fetching = download(
                 chosen(datasets, role, everything, manifests),
                 raw=raw_folder(Location(store), raw),
                 mirror=mirror,
@@ -124,7 +124,7 @@ def download(
 
 
 def _show_outcome(outcome: Fetched | NotFetched, console: Console) -> None:
-    from megamedical.obtaining.fetching import Fetched
+    from megamedical.obtaining.download import Fetched
 
     if isinstance(outcome, Fetched):
         was = "was there already" if outcome.was_there else "is now there"

@@ -53,7 +53,7 @@ def new(
     """
     with errors_explained():
         from megamedical.authoring.draft import Answers, draft, free_path
-        from megamedical.store.location import whole_file
+        from megamedical.files.writing import whole_file
 
         target = free_path(out, dataset)
         answers = Answers(

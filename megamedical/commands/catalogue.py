@@ -88,8 +88,8 @@ def plan(
 ) -> None:
     """Say what a build would need, before a byte moves: archives, terms, room, steps by hand."""
     with errors_explained():
-        from megamedical.building.build import raw_folder
         from megamedical.obtaining.plan import plan as make_plan
+        from megamedical.obtaining.sources import raw_folder
         from megamedical.store.location import Location
 
         location = Location(store)
@@ -120,10 +120,10 @@ def licences(
     with errors_explained():
         from megamedical.catalogue.datasets import catalog
         from megamedical.catalogue.licences import bibliography, terms
-        from megamedical.store.location import whole_file
+        from megamedical.files.writing import whole_file
         from megamedical.store.store import open_store
 
-        found = terms(open_store(store), catalog(manifests))
+        found = terms(open_store(store).tasks["dataset"], catalog(manifests))
         if bibtex:
             with whole_file(bibtex) as path:
                 path.write_text(bibliography(found.datasets), encoding="utf-8")

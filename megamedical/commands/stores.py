@@ -25,6 +25,7 @@ from megamedical.commands.root import (
     print_json,
 )
 from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -203,7 +204,7 @@ def _summarise(report: BuildReport, console: Console) -> None:
 def _contents(store: Store) -> list[dict[str, Any]]:
     rows = []
     subjects = store.subjects.groupby(["dataset", "group"])
-    homes = store.examples["task"].str.split("/").str[:2].str.join("/")
+    homes = store.examples["task"].map(home_of)
     for (dataset, group), tasks in store.tasks.groupby(["dataset", "group"]):
         members = subjects.get_group((dataset, group))
         rows.append(

@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from megamedical.errors import ArchiveError
 from megamedical.files.checksums import sha256_of
+
+
+def list_files(folders: Iterable[Path]) -> dict[str, Path]:
+    """Every file below some folders, by its path in them; no link to a folder is followed."""
+    tree = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                tree[path.relative_to(folder).as_posix()] = path
+    return tree
 
 
 def files_in(folder: Path) -> dict[str, Path]:

@@ -18,11 +18,11 @@ from megamedical.errors import ArchiveError
 from megamedical.files.checksums import Algorithm, digest_of
 from megamedical.files.disk import explain_full, require_room
 from megamedical.files.folders import files_in, state_of_files
+from megamedical.files.linking import link_or_copy
+from megamedical.files.writing import whole_file
 from megamedical.obtaining.plan import DatasetPlan, plan
 from megamedical.obtaining.recognition import UNFINISHED, How, Known, Refusal, Shelf, Unknown
 from megamedical.obtaining.sources import archive_folder, differs_in_length, remember
-from megamedical.store.location import whole_file
-from megamedical.unpacking.safe_folder import link_or_copy
 
 _MOST_FILES = 100_000  # of a folder
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from megamedical.catalogue.manifest import Archive, DatasetManifest
-from megamedical.files.folders import files_in
+from megamedical.files.folders import files_in, list_files
 from megamedical.obtaining.sources import obtain
-from megamedical.subjects.matching import list_files
 from megamedical.unpacking.archives import unpack
 
 

@@ -22,10 +22,10 @@ from megamedical.obtaining.partial_file import (
     Mirror,
     Part,
     Passing,
-    Report,
     Version,
     without_secrets,
 )
+from megamedical.reporting.downloads import Report
 
 _CHUNK = 1024 * 1024
 _EVERY = 0.5  # seconds

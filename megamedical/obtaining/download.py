@@ -1,145 +1,174 @@
-"""Downloads: resumed, retried, from several mirrors, whole and verified or not there."""
+"""Every archive that can be downloaded, several at a time; one that fails stops no other."""
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from megamedical.errors import ArchiveError, Unobtainable
-from megamedical.files.checksums import Digest, digest_of
+from megamedical.catalogue.datasets import Selection
+from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
 from megamedical.files.disk import in_words
-from megamedical.obtaining.partial_file import (
-    Failed,
-    Mirror,
-    Part,
-    Passing,
-    Report,
-    Unreachable,
-    WrongFile,
-    without_secrets,
-)
+from megamedical.obtaining.fetch import arrived
+from megamedical.obtaining.plan import DatasetPlan, Plan, plan
+from megamedical.obtaining.sources import archive_folder, obtain
+from megamedical.reporting.downloads import SilentTransfers, Transfers
 
-__all__ = ["Report", "arrived", "download", "nobody", "without_secrets"]
 
-_LONGEST_WAIT = 300.0
+@dataclass(frozen=True)
+class Fetched:
+    """An archive that is here now.
+
+    Attributes:
+        dataset: id.
+        archive: its name.
+        place: where it is.
+        was_there: whether it was there before; it has been checked all the same.
+    """
+
+    dataset: str
+    archive: str
+    place: Path
+    was_there: bool
+
+
+@dataclass(frozen=True)
+class NotFetched:
+    """An archive that could not be had, why, and what to do."""
+
+    dataset: str
+    archive: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """What became of all archives; `datasets` is what is still to be done for each."""
+
+    fetched: tuple[Fetched, ...]
+    failed: tuple[NotFetched, ...]
+    datasets: tuple[DatasetPlan, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every archive is here, those among them that only a user can fetch."""
+        return not self.failed and all(each.state == "ready" for each in self.datasets)
 
 
 def download(
-    urls: Sequence[str],
-    target: Path,
+    chosen: Sequence[Selection],
     *,
-    expected: Digest | None,
-    size: int | None,
-    report: Report | None = None,
-    attempts: int = 6,
-    timeout: float = 30.0,
-    wait: Callable[[float], None] = time.sleep,
-) -> None:
-    """Download a file from the first of its mirrors that delivers it.
+    raw: Path,
+    mirror: Path | None = None,
+    jobs: int = 4,
+    checksum: bool = True,
+    transfers: Transfers | None = None,
+    done: Callable[[Fetched | NotFetched], None] | None = None,
+) -> Fetching:
+    """Fetch what `plan` says can be downloaded, and check what is here.
 
-    Mirrors are addresses of HTTP and FTP, and of collections with a client of their own, see
-    `megamedical.obtaining.clients`.
-
-    What arrives is kept in `<target>.part` until it is whole, so that a later call goes on where
-    this one ended; `target` appears only when length and checksum are right. Each mirror gets
-    `attempts` tries, with growing pauses, for failures that may pass. `report` is told the bytes
-    that have arrived and how many there are, where the server says so.
+    Args:
+        chosen: datasets and their groups.
+        raw: folder of the archives.
+        mirror: folder of archives that are used in place.
+        jobs: how many are fetched at a time.
+        checksum: whether they are checked against their checksums.
+        transfers: hears of the progress.
+        done: is told what became of each, at once.
 
     Raises:
-        Unobtainable: no mirror delivers it; the message gives the reason for each.
-        ArchiveError: a mirror delivers another file than the one expected, or the disk is full.
+        MegaMedicalError: the disk is too small for what is to be downloaded.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Part(target)
-    failures: list[tuple[str, Failed]] = []
-    # What has arrived so far can only be continued from where it came.
-    for url in sorted(urls, key=lambda url: not part.came_from(url)):
+    look = partial(plan, chosen, raw=raw, mirror=mirror)
+    before = look()
+    items = [
+        _Item(selection.dataset, archive, archive.name in each.here)
+        for selection, each in zip(chosen, before.datasets, strict=True)
+        for archive in selection.archives
+        if archive.name not in each.by_hand
+    ]
+    _require_room(items, before, raw)
+    work = _Fetch(raw, mirror, checksum, transfers or SilentTransfers())
+    outcomes = []
+    with ThreadPoolExecutor(jobs) as threads:
+        futures = [threads.submit(work.run, item) for item in items]
         try:
-            mirror = _mirror(url, size, report or nobody, timeout)
-            _with_retries(mirror, part, attempts, wait)
-            _check(part, expected, size)
-        except Failed as failure:
-            failures.append((without_secrets(url), failure))
-        else:
-            part.become(target)
-            return
-    raise _nothing_worked(target, failures, part)
+            for future in as_completed(futures):
+                outcomes.append(future.result())
+                if done:
+                    done(outcomes[-1])
+        except BaseException:
+            work.stop(futures)
+            raise
+    outcomes.sort(key=lambda outcome: (outcome.dataset, outcome.archive))
+    return Fetching(
+        tuple(outcome for outcome in outcomes if isinstance(outcome, Fetched)),
+        tuple(outcome for outcome in outcomes if isinstance(outcome, NotFetched)),
+        look().datasets,
+    )
 
 
-def arrived(target: Path) -> int:
-    """How many bytes of a file that is not whole yet are kept beside it."""
-    return Part(target).size
+@dataclass(frozen=True)
+class _Item:
+    """An archive that is here or can be downloaded."""
+
+    dataset: DatasetManifest
+    archive: Archive
+    was_there: bool
 
 
-def _mirror(url: str, size: int | None, report: Report, timeout: float) -> Mirror:
-    """An address with what can ask it."""
-    scheme = url.partition(":")[0].lower()
-    if scheme in ("http", "https"):
-        from megamedical.obtaining.over_http import HttpMirror
-
-        return HttpMirror(url, size, report, timeout)
-    if scheme == "ftp":
-        from megamedical.obtaining.over_ftp import FtpMirror
-
-        return FtpMirror(url, size, report, timeout)
-    from megamedical.obtaining.clients import CLIENTS, ClientMirror
-
-    if scheme in CLIENTS:
-        return ClientMirror(url, size, report, timeout)
-    known = ", ".join(["http", "https", "ftp", *CLIENTS])
-    raise Failed(f"no such addresses are known, only those that begin with {known}")
+class _Stopped(Exception):
+    """A user has interrupted the whole."""
 
 
-def _with_retries(mirror: Mirror, part: Part, attempts: int, wait: Callable[[float], None]) -> None:
-    """Bring a part to its end from one mirror, however often the connection breaks meanwhile."""
-    for attempt in range(1, attempts + 1):
-        if part.is_whole(mirror.url):
-            return
-        try:
-            mirror.deliver(part)
-        except Passing as failure:
-            # Without a network it is better to say so soon than to hope.
-            hopeless = isinstance(failure, Unreachable) and not part.size and attempt > 1
-            if attempt == attempts or hopeless:
-                raise
-            wait(min(failure.after or 2.0 ** (attempt - 1), _LONGEST_WAIT))
-        else:
-            return
+class _Fetch:
+    """The fetching of one archive, in one of several threads."""
+
+    def __init__(
+        self, raw: Path, mirror: Path | None, checksum: bool, transfers: Transfers
+    ) -> None:
+        self._obtain = partial(obtain, raw=raw, mirror=mirror, checksum=checksum, wait=self._wait)
+        self._transfers = transfers
+        self._stopped = threading.Event()
+
+    def run(self, item: _Item) -> Fetched | NotFetched:
+        dataset, archive = item.dataset.id, item.archive.name
+        with self._transfers.file(f"{dataset}/{archive}") as report:
+
+            def heard(arrived: int, length: int | None) -> None:
+                self._wait(0)
+                report(arrived, length)
+
+            try:
+                obtained = self._obtain(item.dataset, item.archive, report=heard)
+            except (Unobtainable, ArchiveError) as error:
+                return NotFetched(dataset, archive, error.problem, error.remedy)
+        return Fetched(dataset, archive, obtained.path, item.was_there)
+
+    def stop(self, futures: Sequence[Future[Fetched | NotFetched]]) -> None:
+        """Let no other begin, and end those that run; what has arrived is kept."""
+        self._stopped.set()
+        for future in futures:
+            future.cancel()
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise _Stopped
 
 
-def _check(part: Part, expected: Digest | None, size: int | None) -> None:
-    """Make sure that a part is the file that is meant; what is proven wrong is deleted."""
-    if size and part.size != size:
-        reason = f"the file is {part.size} bytes long, expected {size}"
-    elif expected and (found := digest_of(part.path, expected.algorithm)) != expected.value:
-        reason = expected.differs_from(found)
-    else:
-        return
-    part.discard()
-    raise WrongFile(reason)
-
-
-def _nothing_worked(
-    target: Path, failures: list[tuple[str, Failed]], part: Part
-) -> ArchiveError | Unobtainable:
-    reasons = [f"  - {url}: {failure}" for url, failure in failures]
-    by_hand = f"fetch it in a browser and put it into {target.parent}."
-    if any(isinstance(failure, WrongFile) for _, failure in failures):
-        problem = f"{target.name} is not the file that is expected"
-        return ArchiveError(
-            "\n".join([f"{problem}:", *reasons]),
-            "Run again; if it stays so, its owners may have repacked it: use --no-checksum if you "
-            f"trust it, or {by_hand}",
+def _require_room(items: Sequence[_Item], before: Plan, raw: Path) -> None:
+    need = 0
+    for item in items:
+        if not item.was_there:
+            part = archive_folder(raw, item.dataset) / item.archive.name
+            need += max(0, item.archive.known_size - arrived(part))
+    if need > before.free_raw:
+        raise MegaMedicalError(
+            f"{in_words(need)} are to be downloaded to {raw}, {in_words(before.free_raw)} are free",
+            "Free some space, use --raw on a larger disk, or name fewer datasets.",
         )
-    kept = f" ({in_words(part.size)} of it are kept)" if part.size else ""
-    problem = f"{target.name} could not be downloaded{kept}"
-    remedy = "Run again later"
-    if all(isinstance(failure, Unreachable) for _, failure in failures):
-        problem += ", it seems that there is no network here"
-        remedy = "Run again with a network"
-    return Unobtainable("\n".join([f"{problem}:", *reasons]), f"{remedy}, or {by_hand}")
-
-
-def nobody(arrived: int, length: int | None) -> None:
-    """The report that nobody reads."""

@@ -6,14 +6,13 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
 from megamedical.files.disk import explain_full, require_room
-
-Report = Callable[[int, int | None], None]
+from megamedical.reporting.downloads import Report
 
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body|script)", re.I | re.S)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from megamedical.building.build import needed_archives
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.manifest import Archive, DatasetManifest
 from megamedical.obtaining.sources import archive_folder, places
@@ -112,7 +111,7 @@ def plan(
 
 def _plan(selection: Selection, raw: Path, mirror: Path | None, resolution: int) -> DatasetPlan:
     dataset = selection.dataset
-    archives = needed_archives(selection)
+    archives = selection.archives
     found = {
         archive.name: path
         for archive in archives

@@ -12,7 +12,9 @@ from megamedical.catalogue.manifest import Archive, DatasetManifest
 from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.files.checksums import Algorithm, Digest, digest_of, read_sums
 from megamedical.files.folders import files_in, sha256_of_files, state_of_files
-from megamedical.obtaining.download import Report, download, without_secrets
+from megamedical.obtaining.fetch import fetch, without_secrets
+from megamedical.reporting.downloads import Report
+from megamedical.store.location import Location
 
 _State = dict[str, str | int]  # what changes when a file or a folder does
 
@@ -40,14 +42,14 @@ def obtain(
     report: Report | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Obtained:
-    """Find an archive on disk, or else download it.
+    """Find an archive on disk, or else fetch it.
 
     It is looked for in `<mirror>/<dataset>/`, where it is used in place, then in
     `<raw>/<dataset>/archives/`; what is downloaded goes there. A mirror's `SHA256SUMS` overrides
     the manifest's checksum; without either, or with `checksum=False`, the file is taken as it is.
     Its SHA-256 is remembered beside the raw archives and computed again only when the file changed.
     A folder of the archive's name that holds what is in it does as well, if no checksum is asked
-    for. `report` and `wait` are those of `download`.
+    for. `report` and `wait` are those of `fetch`.
 
     Raises:
         ArchiveError: the file is not the expected one, or the disk is full.
@@ -68,7 +70,7 @@ def obtain(
     if offline or not archive.urls:
         raise wanted.missing(offline)
     try:
-        download(archive.urls, wanted.kept, expected=expected, size=size, report=report, wait=wait)
+        fetch(archive.urls, wanted.kept, expected=expected, size=size, report=report, wait=wait)
     except Unobtainable as error:
         raise Unobtainable(error.problem, wanted.remedy) from error
     if expected:
@@ -86,6 +88,14 @@ def places(
 def archive_folder(raw: Path, dataset: DatasetManifest) -> Path:
     """Where the archives of a dataset are kept."""
     return raw / dataset.id / "archives"
+
+
+def raw_folder(location: Location, raw: str | Path | None) -> Path:
+    """Where archives and what comes of them lie: as asked, or beside the store."""
+    if raw is not None:
+        return Path(raw).resolve()
+    beside = location.folder.parent if location.folder else Path.cwd()
+    return (beside / "raw").resolve()
 
 
 def stated_digest(dataset: DatasetManifest, archive: Archive) -> Digest | None:

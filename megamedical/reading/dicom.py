@@ -26,7 +26,6 @@ from megamedical.reading import gdcm
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.luma import luma
 from megamedical.reading.volume import SHEAR, Volume
-from megamedical.unpacking.archives import GENEROUS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -39,6 +38,8 @@ _LARGEST = 1 << 34  # pixels of one file: more is a damaged or hostile header
 _INFLATED = 1 << 28  # bytes that a deflated file may hold, however small it is,
 _DENSEST = 100  # and how many times its own size, if that is more
 _AT_ONCE = 1 << 16  # bytes, of which a thousand times as many come out
+_ANY_DENSITY = 1 << 30  # pixels that may be compressed as far as they like;
+_MOST_DENSE = 2_000  # of more, each byte holds so many at the most
 _UNEVEN = 0.01  # of the distance between slices
 _ROUNDED = 0.01  # mm; positions are often written with two decimals
 _SAME = 1e-4  # mm; slices that are closer lie in one place
@@ -359,8 +360,8 @@ def _expect_pixels(path: Path, dataset: Dataset, shape: tuple[int, int, int]) ->
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None or syntax.is_compressed or syntax.is_deflated:
         claimed = math.prod(shape)
-        is_large = claimed > GENEROUS.ratio_from
-        length = claimed // GENEROUS.ratio if is_large else shape[0]  # a frame has at least a byte
+        is_large = claimed > _ANY_DENSITY
+        length = claimed // _MOST_DENSE if is_large else shape[0]  # a frame has at least a byte
     else:
         shares_colour = "422" in dataset.get("PhotometricInterpretation", "")  # of two pixels
         values = math.prod(shape) * (

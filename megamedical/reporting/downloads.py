@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -18,8 +18,13 @@ from rich.progress import (
 )
 
 from megamedical.files.disk import in_words
-from megamedical.obtaining.download import Report, nobody
 from megamedical.reporting.console import say
+
+Report = Callable[[int, int | None], None]  # told the bytes that are here, and how many there are
+
+
+def nobody(arrived: int, length: int | None) -> None:
+    """The report that nobody reads."""
 
 
 class Transfers(Protocol):

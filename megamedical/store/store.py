@@ -27,6 +27,7 @@ from megamedical.errors import StoreError
 from megamedical.store.array_reader import Slices
 from megamedical.store.location import Location
 from megamedical.store.tables import FORMAT, TABLES, decode_table, encode_table, in_order
+from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,7 @@ class Store:
             raise StoreError(
                 f"The store has no subject {subject} in {task}", "See `Store.examples`."
             )
-        images, masks = self.arrays("/".join(task.split("/")[:2]))
+        images, masks = self.arrays(home_of(task))
         image = images[int(found["image"].iloc[0])].astype(np.float32)
         mask = masks[int(found["mask"].iloc[0])].astype(np.float32) / 255
         return image, mask

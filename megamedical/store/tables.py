@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 import pyarrow as pa
 
-from megamedical.errors import StoreError
+from megamedical.errors import Stage, StoreError
 
 FORMAT = 1
+
+# Of the patients of a group (paper.md, Data).
+SHARES: Mapping[str, float] = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
 
 def _table(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
@@ -65,11 +69,14 @@ SUBJECTS = _table(
     ("orientation", pa.string(), "axes (i, j, k) of the file, e.g. RAS; empty for pictures"),
 )
 
+*_EARLY, _LAST = get_args(Stage)
+_STAGES = f"{', '.join(_EARLY)} or {_LAST}"
+
 FAILURES = _table(
     ("dataset", pa.string(), "id of the dataset"),
     ("group", pa.string(), "group within the dataset"),
     ("subject", pa.string(), "subject, or the file where no subject is known"),
-    ("stage", pa.string(), "match, read, decode, standardise, slice or process"),
+    ("stage", pa.string(), _STAGES),
     ("file", pa.string(), "the file at fault, by its path in the archive"),
     ("reason", pa.string(), "what is wrong with it"),
 )

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from megamedical.building.splits import SHARES
 from megamedical.reporting.progress import Listener, Silence
 from megamedical.store.store import Store, open_store
+from megamedical.store.tables import SHARES
+from megamedical.task_id import home_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _tables(store: Store) -> Iterator[str]:
     for split in SHARES:
         if (counted[split] != stated[split]).any():
             yield f"tasks: the numbers of {split} subjects are not those of examples"
-    home = examples["task"].str.split("/").str[:2].str.join("/")
+    home = examples["task"].map(home_of)
     known = pd.Series(
         subjects["split"].to_numpy(),
         index=subjects["dataset"] + "/" + subjects["group"] + "/" + subjects["subject"],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from megamedical.catalogue.manifest import FileGroup, Lookup, Span, Told
 from megamedical.catalogue.patterns import Pattern
-from megamedical.errors import SubjectError
+from megamedical.errors import Stage, SubjectError
 from megamedical.reading.parts import count_pictures, has_entry, told_of_pictures
 from megamedical.reading.spreadsheets import Row, find_row
 
@@ -44,7 +44,7 @@ class Failure:
     dataset: str
     group: str
     subject: str
-    stage: str
+    stage: Stage
     file: str
     reason: str
 
@@ -52,16 +52,6 @@ class Failure:
     def of(cls, dataset: str, group: str, subject: str, error: SubjectError) -> Failure:
         """The row of an error."""
         return cls(dataset, group, subject, error.stage, error.file, error.reason)
-
-
-def list_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """Every file below some folders, by its path in them; no link to a folder is followed."""
-    tree = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
-                tree[path.relative_to(folder).as_posix()] = path
-    return tree
 
 
 def find_subjects(

@@ -20,16 +20,9 @@ from typing import Literal
 
 from megamedical.errors import ArchiveError
 from megamedical.files.disk import explain_full, is_full
+from megamedical.files.linking import link_or_copy
 from megamedical.unpacking.rar_files import names_in_rar, read_rar
-from megamedical.unpacking.safe_folder import (
-    GENEROUS,
-    MARKER,
-    Limits,
-    Refused,
-    Tree,
-    is_junk,
-    link_or_copy,
-)
+from megamedical.unpacking.safe_folder import GENEROUS, MARKER, Limits, Refused, Tree, is_junk
 from megamedical.unpacking.seven_zip import names_in_seven_zip, read_seven_zip
 from megamedical.unpacking.tar_files import (
     decompressed_head,

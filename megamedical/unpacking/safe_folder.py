@@ -16,7 +16,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, Literal
 
-from megamedical.files.disk import in_words, require_room
+from megamedical.files.disk import in_words
+from megamedical.files.linking import link_or_copy
 
 MARKER = ".unpacked.json"
 LONGEST_LINK = 4096  # bytes of a path
@@ -56,15 +57,6 @@ def is_junk(name: str) -> bool:
     """Whether a system, not a person, has put a file there."""
     parts = name.split("/")
     return any(part in _JUNK or part == "__MACOSX" or part.startswith("._") for part in parts)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Put a file somewhere else too, without using the space twice where the disk allows it."""
-    try:
-        os.link(source, target, follow_symlinks=True)
-    except OSError:
-        require_room(target.parent, source.stat().st_size, f"copying {source.name}")
-        shutil.copyfile(source, target)
 
 
 class Refused(Exception):

@@ -22,7 +22,6 @@ from benchmark.board.page import as_page
 from benchmark.board.pictures import draw_pictures, outline
 from benchmark.cases import draw_support, find_cases
 from benchmark.cli import app
-from benchmark.leaderboard import leaderboard
 from benchmark.method import About
 from benchmark.results import (
     ENSEMBLE,
@@ -33,6 +32,7 @@ from benchmark.results import (
     read_rows,
     write_rows,
 )
+from benchmark.standings import leaderboard
 from benchmark.suite import load_suite
 
 SIDE = 32

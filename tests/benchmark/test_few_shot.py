@@ -23,8 +23,7 @@ from universeg.training.losses import dice_score, soft_dice
 from universeg.training.run import train
 from universeg.training.team import Team
 from universeg.weights.card import ModelCard
-from universeg.weights.files import save_model
-from universeg.weights.models import ModelError, load_model, make_model
+from universeg.weights.models import ModelError, load_model, make_model, save_model
 
 WIDTHS = [4, 8, 8, 8, 8]
 TINY = {

@@ -19,7 +19,7 @@ from benchmark.methods.registration import Registration
 from benchmark.methods.supervised import Supervised
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
-from universeg.weights.files import save, save_model
+from universeg.weights.models import save, save_model
 
 SIDE = 48
 

@@ -23,8 +23,7 @@ from benchmark.method import About, make_method
 from benchmark.methods.nnunet import NnUNet
 from benchmark.results import ENSEMBLE, read_results
 from universeg.weights.card import ModelCard
-from universeg.weights.files import save_model
-from universeg.weights.models import make_model, model_names
+from universeg.weights.models import make_model, model_names, save_model
 
 DOCUMENT = ROOT / "docs" / "methods.md"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

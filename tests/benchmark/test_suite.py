@@ -10,7 +10,7 @@ import yaml
 
 from benchmark.suite import Suite, SuiteError, load_suite, suite_names
 from megamedical import catalog
-from megamedical.catalogue.manifest import slug
+from megamedical.task_id import slug
 
 SMALL = {
     "id": "small",

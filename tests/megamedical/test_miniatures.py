@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from megamedical import build
 from megamedical.catalogue.datasets import catalog, manifest_folder
 from megamedical.catalogue.datasets_page import PAGE, page
-from megamedical.catalogue.manifest import slug
 from megamedical.store.store import Store, open_store
+from megamedical.task_id import slug
 
 CATALOGUE = catalog()
 RESOLUTION = 32

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +18,6 @@ from universeg.network.architecture import Architecture
 from universeg.network.convolution import Conv
 from universeg.network.crossblock import CrossBlock
 from universeg.network.maps import double, halve
-from universeg.weights.files import expect_layout, load
-from universeg.weights.releases import file_of
 
 # Bytes of the maps worked on together. What is larger than 32 MiB, the C library takes from the
 # system anew each time, which costs a third of the speed.
@@ -81,27 +78,6 @@ class UniverSeg(nn.Module):
             self.dec_blocks.append(CrossBlock([below, skipped], [below, skipped], features))
             below = features
         self.out_conv = Conv(below, 1, 1, "linear")
-
-    @classmethod
-    def from_pretrained(cls, weights: str | Path) -> Self:
-        """Make a network with trained weights.
-
-        Args:
-            weights: `v1`, what the authors of the paper released: downloaded once, under their
-                licence, OpenRAIL++-M, for research only. Or `megamedical-mini`, small ones that
-                come with this package, under GPL-3.0. Or the path of a `.safetensors` file that
-                `universeg.weights.files.save` wrote, or of a PyTorch checkpoint with a state dict.
-
-        Raises:
-            WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.
-            Unobtainable: the release cannot be downloaded.
-        """
-        path = file_of(weights)
-        architecture, tensors = load(path)
-        network = cls(architecture.encoder_blocks, architecture.decoder_blocks)
-        expect_layout(path, tensors, network.state_dict())
-        network.load_state_dict(tensors)
-        return network
 
     def forward(self, query: Tensor, support_images: Tensor, support_labels: Tensor) -> Tensor:
         """Segment queries, each with its own support.

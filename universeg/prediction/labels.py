@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import slug
 from megamedical.errors import SubjectError
+from megamedical.task_id import slug
 from universeg.prediction.support import SupportError
 
 _FEWEST = 3  # shades

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from megamedical.errors import SubjectError
+from megamedical.files.writing import whole_file
 from megamedical.store.contact_sheet import OUTLINES
-from megamedical.store.location import whole_file
 
 _LEGIBLE = 512  # pixels; smaller images are enlarged to about that, so that lines are thin
 _STRETCHED = 16  # times; pixels longer than that are shown shorter than they are
@@ -27,7 +27,7 @@ def write_picture(values: NDArray[Any], target: Path) -> None:
     """
     if values.dtype.itemsize > 2:
         raise SubjectError(
-            "write", target.name, f"label values above {_LARGEST} do not fit into a PNG"
+            "process", target.name, f"label values above {_LARGEST} do not fit into a PNG"
         )
     with whole_file(target) as path:
         Image.fromarray(values).save(path, format="PNG")

@@ -17,9 +17,9 @@ from megamedical.processing.slicing import PICTURE
 from megamedical.reading.images import whole_numbers
 from megamedical.reading.luma import luma
 from megamedical.reading.scan import Scan
-from universeg.network.universeg import UniverSeg
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.prediction.support import Example, Support, SupportError
+from universeg.weights.models import load_universeg
 
 _AT_ONCE = 16  # queries in one batch
 _ABSENT = -100.0  # the logit of a label that no picked plane shows: a probability of nothing
@@ -75,7 +75,7 @@ class Segmenter:
             MegaMedicalError: there is no such device, or no such range of intensities.
         """
         self._rule = intensity_rule(window, percentiles)
-        model = weights if isinstance(weights, nn.Module) else UniverSeg.from_pretrained(weights)
+        model = weights if isinstance(weights, nn.Module) else load_universeg(weights)
         self._model = _moved(model.eval(), device)
         self._device = device
         self.support_size = support_size

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.files.writing import whole_file
 from megamedical.reading.images import suffix_of
 from megamedical.reading.volume import Volume, canonical
-from megamedical.store.location import whole_file
 
 if TYPE_CHECKING:
     import nibabel as nib

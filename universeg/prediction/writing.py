@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import slug
 from megamedical.processing.slicing import AXIS_OF_PLANE, upright
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
+from megamedical.task_id import slug
 from universeg.prediction.frame import Frame, planes_of
 from universeg.prediction.inputs import Input
 from universeg.prediction.pictures import as_grey, outlined, write_picture

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from megamedical.errors import MegaMedicalError
-from megamedical.store.location import whole_file
+from megamedical.files.writing import whole_file
 
 _MAY_CHANGE = {"steps", "save_every", "workers", "cache", "compile", "tensorboard"}
 

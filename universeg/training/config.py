@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from megamedical.errors import MegaMedicalError
-from megamedical.store.location import whole_file
+from megamedical.files.writing import whole_file
 from universeg.training.augmentation import Augmentation
 from universeg.training.data.tasks import TaskChoice
 

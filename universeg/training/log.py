@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from megamedical.errors import MegaMedicalError
-from megamedical.store.location import whole_file
+from megamedical.files.writing import whole_file
 
 
 class Log:

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import nn
 
+from megamedical.files.writing import whole_file
 from megamedical.store.contact_sheet import FAINT, GAP, OUTLINES, PAPER, TILE, font, outlined
-from megamedical.store.location import whole_file
 from universeg.training.data.episodes import Episode
 from universeg.training.data.loading import Reader
 from universeg.training.evaluation import predict

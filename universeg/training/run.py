@@ -29,8 +29,7 @@ from universeg.training.log import Log, Unwritten
 from universeg.training.pictures import draw_predictions
 from universeg.training.team import Team
 from universeg.weights.card import ModelCard
-from universeg.weights.files import save_model
-from universeg.weights.models import seen_by
+from universeg.weights.models import save_model, seen_by
 from universeg.weights.releases import file_of
 
 _LOGGED = 50  # steps between two rows of the log

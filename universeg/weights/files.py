@@ -10,7 +10,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import is_zipfile
 
 import torch
@@ -19,12 +19,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from megamedical.errors import MegaMedicalError
-from megamedical.store.location import whole_file
+from megamedical.files.writing import whole_file
 from universeg.network.architecture import Architecture
 from universeg.weights.card import ModelCard
 
-if TYPE_CHECKING:
-    from universeg.network.universeg import UniverSeg
+UNIVERSEG = "universeg"  # the name of the model
 
 _KEY = "universeg"
 _CARD = "card"
@@ -32,7 +31,7 @@ _VERSION = 1
 _SHOWN = 4  # differences
 _ANEW = (
     "Delete it and run again if it was downloaded; else save it anew, with "
-    "universeg.weights.files.save(network, path) or torch.save(network.state_dict(), path)."
+    "universeg.weights.models.save(network, path) or torch.save(network.state_dict(), path)."
 )
 
 
@@ -40,23 +39,28 @@ class WeightsError(MegaMedicalError):
     """A file does not hold the weights of a UniverSeg."""
 
 
-def save(network: UniverSeg, path: Path, card: ModelCard | None = None) -> None:
-    """Write the weights of a UniverSeg as safetensors, whole or not at all."""
-    architecture = {
-        "encoder_blocks": network.architecture.encoder_blocks,
-        "decoder_blocks": network.architecture.decoder_blocks,
+def write_file(
+    path: Path,
+    network: nn.Module,
+    *,
+    model: str,
+    architecture: Mapping[str, Any],
+    card: ModelCard | None,
+) -> None:
+    """Write the weights of a network as safetensors, whole or not at all.
+
+    `model` is its name among `universeg.models`, `architecture` its keyword arguments.
+    """
+    config = {"version": _VERSION, "model": model, "architecture": dict(architecture)}
+    metadata = {_KEY: json.dumps(config)}
+    if card:
+        metadata[_CARD] = card.model_dump_json()
+    tensors = {  # copies: safetensors refuses what several names share
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
     }
-    _write(network, path, architecture, card)
-
-
-def save_model(model: nn.Module, path: Path, card: ModelCard) -> None:
-    """Write the weights of any model as safetensors, with its card, whole or not at all."""
-    from universeg.network.universeg import UniverSeg
-
-    if isinstance(model, UniverSeg):
-        save(model, path, card)
-    else:
-        _write(model, path, {"model": card.model, "architecture": dict(card.architecture)}, card)
+    with whole_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata=metadata)
 
 
 def read_card(path: Path) -> ModelCard | None:
@@ -98,7 +102,7 @@ def load(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     """Read weights: the architecture of the network that they seem to be for, and its state dict.
 
     Args:
-        path: a `.safetensors` file that `save` wrote, or a PyTorch checkpoint of a state dict.
+        path: a `.safetensors` file of a UniverSeg, or a PyTorch checkpoint of a state dict.
 
     Raises:
         WeightsError: there is no such file, or it is damaged, of another kind, or could run code.
@@ -137,22 +141,13 @@ def _expect_file(path: Path) -> None:
         )
 
 
-def _write(model: nn.Module, path: Path, config: Mapping[str, Any], card: ModelCard | None) -> None:
-    metadata = {_KEY: json.dumps({"version": _VERSION, **config})}
-    if card:
-        metadata[_CARD] = card.model_dump_json()
-    tensors = {  # copies: safetensors refuses what several names share
-        name: tensor.clone(memory_format=torch.contiguous_format)
-        for name, tensor in model.state_dict().items()
-    }
-    with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata=metadata)
-
-
 def _read_safetensors(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     config, tensors = read_file(path)
+    if config.get("model", UNIVERSEG) != UNIVERSEG:
+        raise WeightsError(f"{path} is for {config['model']}, not for a UniverSeg", _ANEW)
     try:
-        blocks = tuple(config["encoder_blocks"]), tuple(config["decoder_blocks"])
+        said = config.get("architecture", config)  # before 0.2 they stood outside
+        blocks = tuple(said["encoder_blocks"]), tuple(said["decoder_blocks"])
         return Architecture(*blocks), tensors
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error

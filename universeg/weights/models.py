@@ -10,6 +10,7 @@ arguments of the class are its architecture, and must be such as JSON can hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from torch import nn
 
 from megamedical.errors import MegaMedicalError
 from universeg.network.universeg import UniverSeg
-from universeg.weights.files import expect_layout, read_card, read_file
+from universeg.weights.card import ModelCard
+from universeg.weights.files import UNIVERSEG, expect_layout, load, read_card, read_file, write_file
 from universeg.weights.releases import file_of
 
 _GROUP = "universeg.models"
@@ -60,14 +62,46 @@ def load_model(weights: str | Path) -> nn.Module:
     """
     path = file_of(weights)
     if path.suffix != ".safetensors":
-        return UniverSeg.from_pretrained(path)
+        return load_universeg(path)
     config, tensors = read_file(path)
     if "model" not in config:
-        return UniverSeg.from_pretrained(path)
+        return load_universeg(path)
     model = make_model(config["model"], config.get("architecture", {}))
     expect_layout(path, tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model
+
+
+def load_universeg(weights: str | Path) -> UniverSeg:
+    """A UniverSeg with trained weights.
+
+    Args:
+        weights: `v1`, what the authors of the paper released: downloaded once, under their licence,
+            OpenRAIL++-M, for research only. Or `megamedical-mini`, small ones that come with this
+            package, under GPL-3.0. Or the path of a `.safetensors` file that `save` wrote, or of a
+            PyTorch checkpoint with a state dict.
+
+    Raises:
+        WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.
+        Unobtainable: the release cannot be downloaded.
+    """
+    path = file_of(weights)
+    architecture, tensors = load(path)
+    network = UniverSeg(architecture.encoder_blocks, architecture.decoder_blocks)
+    expect_layout(path, tensors, network.state_dict())
+    network.load_state_dict(tensors)
+    return network
+
+
+def save(network: UniverSeg, path: Path, card: ModelCard | None = None) -> None:
+    """Write the weights of a UniverSeg as safetensors, whole or not at all."""
+    architecture = asdict(network.architecture)
+    write_file(path, network, model=UNIVERSEG, architecture=architecture, card=card)
+
+
+def save_model(model: nn.Module, path: Path, card: ModelCard) -> None:
+    """Write the weights of any model as safetensors, with its card, whole or not at all."""
+    write_file(path, model, model=card.model, architecture=card.architecture, card=card)
 
 
 def seen_by(weights: str | Path) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from megamedical.obtaining.download import download
+from megamedical.obtaining.fetch import fetch
 
 CACHE = "UNIVERSEG_CACHE"
 
@@ -30,7 +30,7 @@ class Release:
 
 RELEASES = {
     "v1": Release(
-        "https://github.com/JJGO/UniverSeg/releases/download/weights/universeg_v1_nf64_ss64_STA.pt",
+        "https://github.com/JJGO/UniverSeg/releases/fetch/weights/universeg_v1_nf64_ss64_STA.pt",
         "UniverSeg v1 is licensed by its authors under OpenRAIL++-M, for research purposes only: "
         "https://github.com/JJGO/UniverSeg/blob/main/LICENSE-model",
     ),
@@ -59,7 +59,7 @@ def obtain(name: str) -> Path:
     path = cache() / Path(release.place).name
     if not path.exists():
         print(release.terms, file=sys.stderr)
-        download([release.place], path, expected=None, size=None)
+        fetch([release.place], path, expected=None, size=None)
     return path
 
 

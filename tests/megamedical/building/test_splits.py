@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megamedical.building.splits import SHARES, assign_splits
+from megamedical.building.splits import assign_splits
+from megamedical.store.tables import SHARES
 
 PATIENTS = st.lists(st.text(max_size=5), max_size=60)
 GROUPS = st.dictionaries(

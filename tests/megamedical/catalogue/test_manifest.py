@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from megamedical.catalogue.datasets import manifest_folder
-from megamedical.catalogue.manifest import read_manifest, slug
+from megamedical.catalogue.manifest import read_manifest
 from megamedical.errors import ManifestError
 from megamedical.obtaining.clients import CLIENTS
+from megamedical.task_id import slug
 
 # Of the web, with a host, or of a client: kaggle:owner/dataset.
 SCHEMES = rf"(https?://[^/\s]+/|({'|'.join(CLIENTS)}):)"

@@ -15,7 +15,7 @@ from places import ROOT
 from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.files.checksums import Digest, sha256_of
 from megamedical.obtaining import clients
-from megamedical.obtaining.download import download
+from megamedical.obtaining.fetch import fetch as download
 
 SCANS = b"PK\x03\x04 scans"
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
-from megamedical.obtaining.fetching import NotFetched, fetch
+from megamedical.obtaining.download import NotFetched, download
 from megamedical.reporting.downloads import SilentTransfers, transfers
 
 
@@ -71,7 +71,7 @@ def archive(name: str, *urls: str, content: bytes = SCANS, **more) -> dict:
 
 def test_all_that_can_be_had_is_had(site, raw):
     archives = [archive(f"{n}.zip", site.url(f"/{n}", serve())) for n in range(9)]
-    fetching = fetch(chosen(*archives), raw=raw, jobs=3)
+    fetching = download(chosen(*archives), raw=raw, jobs=3)
     assert fetching.is_complete
     assert [each.archive for each in fetching.fetched] == [a["name"] for a in archives]
     for each in fetching.fetched:
@@ -85,7 +85,7 @@ def test_one_failure_stops_no_other(site, raw):
     wrong = archive("wrong.zip", site.url("/wrong", serve(OTHER)))
     fine = archive("fine.zip", site.url("/fine", serve()))
     told: list[object] = []
-    fetching = fetch(chosen(gone, wrong, fine), raw=raw, jobs=1, done=told.append)
+    fetching = download(chosen(gone, wrong, fine), raw=raw, jobs=1, done=told.append)
     assert not fetching.is_complete
     assert [each.archive for each in fetching.fetched] == ["fine.zip"]
     assert [each.archive for each in fetching.failed] == ["gone.zip", "wrong.zip"]
@@ -97,12 +97,12 @@ def test_one_failure_stops_no_other(site, raw):
 
 def test_again_asks_no_server_but_checks(site, raw):
     selection = chosen(archive("a.zip", site.url("/a", serve())))
-    fetch(selection, raw=raw)
-    (again,) = fetch(selection, raw=raw).fetched
+    download(selection, raw=raw)
+    (again,) = download(selection, raw=raw).fetched
     assert again.was_there
     assert len(site.asked) == 1
     again.place.write_bytes(OTHER)
-    (failed,) = fetch(selection, raw=raw).failed
+    (failed,) = download(selection, raw=raw).failed
     assert "Delete it" in failed.remedy
     assert again.place.read_bytes() == OTHER
 
@@ -122,7 +122,7 @@ def test_no_more_at_a_time_than_asked_for(site, raw):
             with lock:
                 at_once[0] -= 1
 
-    fetch(
+    download(
         chosen(*(archive(f"{n}", site.url(f"/{n}", serve())) for n in range(12))),
         raw=raw,
         jobs=2,
@@ -134,7 +134,7 @@ def test_no_more_at_a_time_than_asked_for(site, raw):
 
 def test_what_must_be_fetched_by_hand_is_left_to_the_user(site, raw):
     selection = chosen(archive("a.zip", site.url("/a", serve())), {"name": "secret.zip"})
-    fetching = fetch(selection, raw=raw)
+    fetching = download(selection, raw=raw)
     assert not fetching.failed
     assert not fetching.is_complete
     (dataset,) = fetching.datasets
@@ -150,9 +150,9 @@ def test_interrupted_it_ends_at_once_and_goes_on_later(site, raw):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(selection, raw=raw, jobs=2, done=interrupt)
+        download(selection, raw=raw, jobs=2, done=interrupt)
     site.url("/a", serve())
-    fetching = fetch(selection, raw=raw)
+    fetching = download(selection, raw=raw)
     assert [each.place.read_bytes() for each in fetching.fetched] == [SCANS]
 
 
@@ -161,7 +161,7 @@ def test_too_little_room_is_said_before_a_byte_moves(site, raw, monkeypatch, tmp
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     selection = chosen(archive("a.zip", site.url("/a", serve()), size=len(SCANS)))
     with pytest.raises(MegaMedicalError, match=r"200\.0 kB are to be .* 1\.0 kB are free"):
-        fetch(selection, raw=raw)
+        download(selection, raw=raw)
     assert not site.asked
 
 
@@ -173,7 +173,7 @@ def test_what_has_arrived_needs_no_room_again(site, raw, monkeypatch, tmp_path):
     part.write_bytes(SCANS[:-500])
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    (failed,) = fetch(selection, raw=raw).failed
+    (failed,) = download(selection, raw=raw).failed
     assert isinstance(failed, NotFetched)
     assert "No space left" in failed.reason
 

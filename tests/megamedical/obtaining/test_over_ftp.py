@@ -18,7 +18,7 @@ from pyftpdlib.servers import ThreadedFTPServer
 
 from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.files.checksums import Digest
-from megamedical.obtaining.download import download
+from megamedical.obtaining.fetch import fetch as download
 
 SCANS = b"PK\x03\x04" + bytes(i * i % 251 for i in range(300_000))
 OTHER = SCANS[::-1]

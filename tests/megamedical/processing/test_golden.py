@@ -7,10 +7,11 @@ from places import SHARED
 from megamedical import catalog
 from megamedical.building.subject_job import Job, process
 from megamedical.catalogue.manifest import FileGroup
+from megamedical.files.folders import list_files
 from megamedical.processing.slicing import slice_subject
 from megamedical.reading.images import read_label_values, read_scan
 from megamedical.reading.scan import LabelMap
-from megamedical.subjects.matching import find_subjects, list_files
+from megamedical.subjects.matching import find_subjects
 from megamedical.unpacking.archives import unpack
 
 MIRROR = SHARED / "mirror"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megamedical.catalogue.manifest import FileGroup
-from megamedical.subjects.matching import Failure, find_subjects, list_files
+from megamedical.files.folders import list_files
+from megamedical.subjects.matching import Failure, find_subjects
 
 FACTS = {
     "modality": "mri",

@@ -20,7 +20,8 @@ from tests.megamedical.reading.test_dicom import write_series
 from tests.universeg.prediction.test_segmenter import Bright, blob, dice, picture
 from universeg.cli import app
 from universeg.network.universeg import UniverSeg
-from universeg.weights.files import save as save_weights
+from universeg.prediction import segmenter
+from universeg.weights.models import save as save_weights
 
 real = [
     pytest.mark.mirror,
@@ -31,7 +32,7 @@ real = [
 @pytest.fixture(autouse=True)
 def bright(monkeypatch):
     """In place of a trained network, one that finds what is bright."""
-    monkeypatch.setattr(UniverSeg, "from_pretrained", lambda _: Bright(), raising=False)
+    monkeypatch.setattr(segmenter, "load_universeg", lambda _: Bright())
 
 
 @pytest.fixture

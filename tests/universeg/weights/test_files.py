@@ -14,7 +14,8 @@ from megamedical.errors import MegaMedicalError, Unobtainable
 from universeg import UniverSeg
 from universeg.weights import files as weights
 from universeg.weights import releases as release
-from universeg.weights.files import WeightsError, save
+from universeg.weights.files import WeightsError
+from universeg.weights.models import load_universeg, save
 
 BLOCKS = ([3, 4, 5], [2, 6])
 
@@ -57,8 +58,8 @@ def assert_same(found, expected):
 
 
 def test_what_is_saved_is_loaded(saved, network):
-    assert_same(UniverSeg.from_pretrained(saved), network)
-    assert_same(UniverSeg.from_pretrained(str(saved)), network)
+    assert_same(load_universeg(saved), network)
+    assert_same(load_universeg(str(saved)), network)
 
 
 def test_says_of_what_network_the_weights_are(saved):
@@ -69,7 +70,7 @@ def test_says_of_what_network_the_weights_are(saved):
 
 def test_saves_any_memory_layout(tmp_path, network):
     save(network.to(memory_format=torch.channels_last), tmp_path / "a.safetensors")
-    assert_same(UniverSeg.from_pretrained(tmp_path / "a.safetensors"), network)
+    assert_same(load_universeg(tmp_path / "a.safetensors"), network)
 
 
 def test_saves_whole_or_not_at_all(saved, network, monkeypatch):
@@ -87,19 +88,19 @@ def test_saves_whole_or_not_at_all(saved, network, monkeypatch):
 
 
 def test_loads_a_state_dict_of_any_size_from_a_checkpoint(checkpoint, network):
-    assert_same(UniverSeg.from_pretrained(checkpoint), network)
+    assert_same(load_universeg(checkpoint), network)
 
 
 def test_says_that_there_is_no_file(tmp_path):
     with pytest.raises(WeightsError, match=r"no weights at .*none\.pt") as error:
-        UniverSeg.from_pretrained(tmp_path / "none.pt")
+        load_universeg(tmp_path / "none.pt")
     assert isinstance(error.value, MegaMedicalError)
     assert "v1" in error.value.remedy
 
 
 def test_says_that_a_folder_is_no_file(tmp_path):
     with pytest.raises(WeightsError, match="no weights at"):
-        UniverSeg.from_pretrained(tmp_path)
+        load_universeg(tmp_path)
 
 
 @pytest.mark.parametrize("fixture", ["checkpoint", "saved"])
@@ -109,7 +110,7 @@ def test_says_that_a_file_is_not_whole(request, fixture, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(WeightsError, match="not all of one") as error:
-        UniverSeg.from_pretrained(path)
+        load_universeg(path)
     assert "save it anew" in error.value.remedy
 
 
@@ -118,21 +119,21 @@ def test_says_that_a_file_is_of_another_kind(tmp_path, name):
     path = tmp_path / name
     path.write_text("<!doctype html><title>Not found</title>")
     with pytest.raises(WeightsError, match=r"is not a (PyTorch checkpoint|safetensors file)"):
-        UniverSeg.from_pretrained(path)
+        load_universeg(path)
 
 
 def test_says_that_an_archive_is_not_a_checkpoint(tmp_path):
     with zipfile.ZipFile(tmp_path / "weights.pt", "w") as archive:
         archive.writestr("letter.txt", "not weights")
     with pytest.raises(WeightsError, match="not a PyTorch checkpoint"):
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"model": {}, "epoch": torch.ones(1)}])
 def test_says_that_a_checkpoint_is_not_a_state_dict(tmp_path, content):
     torch.save(content, tmp_path / "weights.pt")
     with pytest.raises(WeightsError, match="does not hold a state dict") as error:
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
     assert "torch.save(network.state_dict(), path)" in error.value.remedy
 
 
@@ -140,7 +141,7 @@ def test_says_that_a_checkpoint_is_not_a_state_dict(tmp_path, content):
 def test_says_that_weights_are_of_another_network(tmp_path, content):
     torch.save(content, tmp_path / "weights.pt")
     with pytest.raises(WeightsError, match="does not hold the weights of a UniverSeg"):
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
 
 
 def test_says_how_the_layout_differs(tmp_path, network):
@@ -150,7 +151,7 @@ def test_says_how_the_layout_differs(tmp_path, network):
     tensors["enc_blocks.1.target.vmapped.conv.weight"] = torch.ones(4, 4, 5, 5)
     torch.save(tensors, tmp_path / "weights.pt")
     with pytest.raises(WeightsError, match="is not for this network") as error:
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
     assert error.value.problem.splitlines()[1:] == [
         "  enc_blocks.1.target.vmapped.conv.weight: (4, 4, 5, 5), expected (4, 4, 3, 3)",
         "  out_conv.conv.bias: missing, expected (1,)",
@@ -162,7 +163,7 @@ def test_says_how_many_differences_are_left_out(tmp_path, network):
     other = {name: tensor[..., :1] for name, tensor in network.state_dict().items()}
     torch.save(other, tmp_path / "weights.pt")
     with pytest.raises(WeightsError, match=r"and \d+ more"):
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize(
@@ -182,14 +183,14 @@ def test_says_that_metadata_are_missing(tmp_path, network, metadata):
     path = tmp_path / "weights.safetensors"
     save_file(network.state_dict(), path, metadata=metadata)
     with pytest.raises(WeightsError, match="does not say which network"):
-        UniverSeg.from_pretrained(path)
+        load_universeg(path)
 
 
 def test_says_that_a_later_version_saved_it(tmp_path, network):
     path = tmp_path / "weights.safetensors"
     save_file(network.state_dict(), path, metadata={"universeg": '{"version": 2}'})
     with pytest.raises(WeightsError, match="later version"):
-        UniverSeg.from_pretrained(path)
+        load_universeg(path)
 
 
 def test_says_that_metadata_and_weights_contradict_each_other(tmp_path, network):
@@ -197,20 +198,20 @@ def test_says_that_metadata_and_weights_contradict_each_other(tmp_path, network)
     config = {"version": 1, "encoder_blocks": [3, 4, 5], "decoder_blocks": [2, 7]}
     save_file(network.state_dict(), path, metadata={"universeg": json.dumps(config)})
     with pytest.raises(WeightsError, match=r"dec_blocks\.1"):
-        UniverSeg.from_pretrained(path)
+        load_universeg(path)
 
 
 def test_runs_no_code_of_a_checkpoint(tmp_path, network):
     torch.save({**network.state_dict(), "bomb": Bomb(tmp_path / "fired")}, tmp_path / "weights.pt")
     with pytest.raises(WeightsError, match="could run any code"):
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
     assert not (tmp_path / "fired").exists()
 
 
 def test_runs_no_code_of_a_bare_pickle(tmp_path):
     (tmp_path / "weights.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "fired")))
     with pytest.raises(WeightsError, match="is not a PyTorch checkpoint"):
-        UniverSeg.from_pretrained(tmp_path / "weights.pt")
+        load_universeg(tmp_path / "weights.pt")
     assert not (tmp_path / "fired").exists()
 
 
@@ -234,20 +235,20 @@ class TestRelease:
     def test_is_downloaded_once_and_its_licence_shown(self, asked, tmp_path, capsys):
         released = UniverSeg()
         torch.save(released.state_dict(), tmp_path / "released")
-        assert_same(UniverSeg.from_pretrained("v1"), released)
+        assert_same(load_universeg("v1"), released)
         shown = capsys.readouterr()
         assert shown.out == ""
         assert "OpenRAIL++-M" in shown.err
         assert "research" in shown.err
 
-        assert_same(UniverSeg.from_pretrained("v1"), released)
+        assert_same(load_universeg("v1"), released)
         assert capsys.readouterr().err == ""
         (url,) = asked
         assert url.startswith("https://github.com/JJGO/UniverSeg/releases/")
         assert (tmp_path / "cache" / url.rpartition("/")[2]).is_file()
 
     def test_the_small_one_comes_with_the_package(self, asked):
-        network = UniverSeg.from_pretrained("megamedical-mini")
+        network = load_universeg("megamedical-mini")
         assert sum(each.numel() for each in network.parameters()) < 1_000_000
         assert asked == []
         card = weights.read_card(release.obtain("megamedical-mini"))
@@ -259,7 +260,7 @@ class TestRelease:
     def test_is_held_to_the_layout(self, tmp_path, network):
         torch.save({**network.state_dict(), "more": torch.ones(1)}, tmp_path / "released")
         with pytest.raises(WeightsError, match="is not for this network") as error:
-            UniverSeg.from_pretrained("v1")
+            load_universeg("v1")
         assert "run again" in error.value.remedy
 
     @pytest.mark.usefixtures("asked")
@@ -269,7 +270,7 @@ class TestRelease:
 
         monkeypatch.setattr(release, "download", fail)
         with pytest.raises(Unobtainable):
-            UniverSeg.from_pretrained("v1")
+            load_universeg("v1")
 
     @pytest.mark.parametrize(
         ("platform", "environment", "folder"),

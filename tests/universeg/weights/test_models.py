@@ -11,8 +11,15 @@ from safetensors.torch import save_file
 
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
-from universeg.weights.files import WeightsError, read_card, save, save_model
-from universeg.weights.models import ModelError, load_model, make_model, model_names
+from universeg.weights.files import WeightsError, read_card
+from universeg.weights.models import (
+    ModelError,
+    load_model,
+    make_model,
+    model_names,
+    save,
+    save_model,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.contamination import contamination
-from benchmark.leaderboard import Estimate, leaderboard
 from benchmark.method import About
 from benchmark.results import (
     ENSEMBLE,
@@ -28,6 +27,7 @@ from benchmark.results import (
     folder_of,
     write_rows,
 )
+from benchmark.standings import Estimate, leaderboard
 from benchmark.statistics import ALL, bootstrap
 from benchmark.suite import load_suite
 

@@ -14,10 +14,10 @@ from places import FIXTURES, ROOT
 from tiny_store import SIZE, Discs, write_store
 
 from benchmark.cases import CaseReader, draw_support, find_cases
+from benchmark.evaluation import RunReport, run, unpacked
 from benchmark.method import MethodError
 from benchmark.peak_memory import peak_memory
 from benchmark.results import ENSEMBLE, POOL, Provenance, read_results
-from benchmark.run import RunReport, run, unpacked
 from benchmark.suite import Suite, SuiteError
 from megamedical.building.workers import workers
 from megamedical.reporting.progress import Silence
@@ -254,8 +254,8 @@ BREAK_OFF = """
 import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[1:4]
-from tests.benchmark.test_run import SUITE
-from benchmark.run import run
+from tests.benchmark.test_evaluation import SUITE
+from benchmark.evaluation import run
 from megamedical.reporting.progress import Silence
 from megamedical.store.store import open_store
 from megamedical.building.workers import ThisProcess

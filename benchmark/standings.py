@@ -18,6 +18,7 @@ from benchmark.contamination import Contamination, contamination
 from benchmark.results import ENSEMBLE, POOL, Provenance, ResultsError
 from benchmark.statistics import ALL, Bootstrap, bootstrap, missing_cases, nested_means
 from benchmark.suite import Suite, load_suite, suite_names
+from megamedical.task_id import TaskId, home_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +157,7 @@ class Leaderboard:
     @cached_property
     def suite_datasets(self) -> tuple[str, ...]:
         """Those of the suite, whether there are rows of them or not."""
-        return tuple(sorted({task.split("/")[0] for task in (*self.data, *self.missing)}))
+        return tuple(sorted({TaskId.parse(task).dataset for task in (*self.data, *self.missing)}))
 
     @property
     def small(self) -> tuple[str, ...]:
@@ -204,7 +205,7 @@ def leaderboard(
         suite=rows["suite"].iloc[0],
         protocol=rows["protocol"].iloc[0],
         settings=suite,
-        methods=_entries(rows, provenance, {_group(task) for task in (*data, *missing)}),
+        methods=_entries(rows, provenance, {home_of(task) for task in (*data, *missing)}),
         rankings=tuple(
             _ranking(rows[rows["support_size"].isin([size, POOL])], size, resamples, seed)
             for size in map(int, sizes)
@@ -403,7 +404,3 @@ def _failures(ensembles: pd.DataFrame) -> tuple[Failure, ...]:
         Failure(method, int(size), task, reason, int(queries))
         for (method, size, task, reason), queries in counts.items()
     )
-
-
-def _group(task: str) -> str:
-    return "/".join(task.split("/")[:2])

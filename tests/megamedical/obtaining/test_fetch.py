@@ -30,7 +30,8 @@ from misbehaving import (
 
 from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
 from megamedical.files.checksums import Digest, digest_of, read_sums, sha256_of
-from megamedical.obtaining.download import download, without_secrets
+from megamedical.obtaining.fetch import fetch as download
+from megamedical.obtaining.fetch import without_secrets
 
 
 @pytest.fixture
