@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +12,17 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` when all of it is written, and else is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = unfinished_name(path)
     try:
         yield unfinished
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def unfinished_name(path: Path) -> Path:
+    """A name beside a path that nobody else takes, on whichever machine or in whichever container.
+
+    It is hidden, and ends in `.unfinished`: what a process that died has left can be told.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.unfinished")

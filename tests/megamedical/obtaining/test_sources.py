@@ -137,7 +137,7 @@ def test_what_was_verified_while_downloading_is_not_hashed_again(raw, hashed, mo
         assert (expected.value if expected else None) == next(iter(digest.values()), None)
         put(target)
 
-    monkeypatch.setattr(sources, "download", download)
+    monkeypatch.setattr(sources, "fetch", download)
     wanted = archive(urls=("https://host/ACDC.zip",), size=len(SCANS), **digest)
     assert obtain(dataset(), wanted, raw=raw, mirror=None).sha256 == sha256(SCANS)
     assert [algorithm for _, algorithm in hashed] == ([] if "sha256" in digest else ["sha256"])
@@ -266,7 +266,7 @@ def test_gated_dataset_says_how_to_get_it(raw, mirror):
 
 
 def test_offline_downloads_nothing(raw, monkeypatch):
-    monkeypatch.setattr(sources, "download", None)
+    monkeypatch.setattr(sources, "fetch", None)
     wanted = archive(urls=("https://host/ACDC.zip?token=secret",))
     with pytest.raises(Unobtainable, match="offline") as missing:
         obtain(dataset(), wanted, raw=raw, mirror=None, offline=True)

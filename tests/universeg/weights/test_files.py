@@ -15,7 +15,7 @@ from universeg import UniverSeg
 from universeg.weights import files as weights
 from universeg.weights import releases as release
 from universeg.weights.files import WeightsError
-from universeg.weights.models import load_universeg, save
+from universeg.weights.models import load_model, load_universeg, save
 
 BLOCKS = ([3, 4, 5], [2, 6])
 
@@ -65,7 +65,16 @@ def test_what_is_saved_is_loaded(saved, network):
 def test_says_of_what_network_the_weights_are(saved):
     with safe_open(saved, framework="pt") as file:
         config = json.loads(file.metadata()["universeg"])
-    assert config == {"version": 1, "encoder_blocks": BLOCKS[0], "decoder_blocks": BLOCKS[1]}
+    blocks = {"encoder_blocks": BLOCKS[0], "decoder_blocks": BLOCKS[1]}
+    assert config == {"version": 1, "model": "universeg", "architecture": blocks}
+
+
+def test_reads_files_that_say_their_blocks_outside(network, tmp_path):
+    blocks = {"encoder_blocks": BLOCKS[0], "decoder_blocks": BLOCKS[1]}
+    said = {"universeg": json.dumps({"version": 1, **blocks})}
+    save_file(network.state_dict(), tmp_path / "old.safetensors", metadata=said)
+    assert_same(load_universeg(tmp_path / "old.safetensors"), network)
+    assert_same(load_model(tmp_path / "old.safetensors"), network)
 
 
 def test_saves_any_memory_layout(tmp_path, network):
@@ -229,7 +238,7 @@ class TestRelease:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((tmp_path / "released").read_bytes())
 
-        monkeypatch.setattr(release, "download", deliver)
+        monkeypatch.setattr(release, "fetch", deliver)
         return urls
 
     def test_is_downloaded_once_and_its_licence_shown(self, asked, tmp_path, capsys):
@@ -268,7 +277,7 @@ class TestRelease:
         def fail(*_: object, **__: object):
             raise Unobtainable("there is no network here")
 
-        monkeypatch.setattr(release, "download", fail)
+        monkeypatch.setattr(release, "fetch", fail)
         with pytest.raises(Unobtainable):
             load_universeg("v1")
 
