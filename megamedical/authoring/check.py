@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from megamedical.authoring.sample import Extent, FoundLabel, Sample, spread
-from megamedical.catalogue.manifest import DatasetManifest, FileGroup
+from megamedical.catalogue.group import FileGroup
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, Stage, SubjectError, Unobtainable
 from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked

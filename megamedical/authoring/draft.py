@@ -18,7 +18,8 @@ from megamedical.authoring.label_names import label_names
 from megamedical.authoring.layout import Layout, find_layouts
 from megamedical.authoring.sample import spread
 from megamedical.catalogue import strict_yaml
-from megamedical.catalogue.manifest import MODALITIES, DatasetManifest
+from megamedical.catalogue.facts import MODALITIES
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, SubjectError
 from megamedical.files.folders import list_files
 from megamedical.reading.images import read_label_values

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.errors import SubjectError
 from megamedical.reading.scan import Segmentation
 from megamedical.subjects.assembly import Assembly

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import Group
+from megamedical.catalogue.group import Group
 from megamedical.errors import SubjectError
 from megamedical.processing.grid import Axis, standard_axes
 from megamedical.processing.intensity import Range, intensity_range, standard_planes
