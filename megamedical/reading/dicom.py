@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.files.disk import in_words
 from megamedical.reading import gdcm
+from megamedical.reading.contract import Grey, Reader
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.luma import luma
+from megamedical.reading.pictures import grey_of, indices_of
 from megamedical.reading.volume import SHEAR, Volume
 
 if TYPE_CHECKING:
@@ -104,6 +106,28 @@ class Series:
     def dimension(self) -> int:
         """3 for a volume, 2 for a picture."""
         return 3 if sum(len(header.planes) for header in self.headers) > 1 else 2
+
+
+class DicomReader(Reader):
+    """A file of DICOM, or the folder of a series."""
+
+    dimension: ClassVar[Literal[2, 3]] = 2
+
+    def volume(self, path: Path, channel: int | None = None) -> Volume:
+        """See `Reader`."""
+        if channel is not None:
+            raise SubjectError("read", path.name, f"has no channel {channel}")
+        return read_series(series_of(path))
+
+    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
+        """See `Reader`."""
+        pixels = read_dicom_picture(path)
+        return grey_of(pixels, grey) if pixels.ndim == 3 else pixels
+
+    def labels(self, path: Path) -> NDArray[Any]:
+        """See `Reader`."""
+        pixels = read_dicom_picture(path)
+        return indices_of(pixels) if pixels.ndim == 3 else pixels
 
 
 def is_dicom(path: Path) -> bool:
