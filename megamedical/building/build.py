@@ -33,7 +33,8 @@ from megamedical.reporting.progress import Listener, Silence
 from megamedical.store import store as stores
 from megamedical.store.location import Location
 from megamedical.store.tables import FAILURES
-from megamedical.subjects.matching import Failure, Subject, find_subjects
+from megamedical.subjects.matching import find_subjects
+from megamedical.subjects.subject import Failure, Subject
 
 
 @dataclass(frozen=True)
