@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from megamedical.building.record import MaskEntry, Record, SubjectFacts, read_about
+from megamedical.building.splits import SPLITTING
 from megamedical.building.subject_job import PROCESSING, digest, facts_that_matter
 from megamedical.catalogue.group import Group
 from megamedical.files.disk import explain_full
@@ -136,6 +137,7 @@ def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
         {
             "format": FORMAT,
             "processing": PROCESSING,
+            "splitting": SPLITTING,
             "resolution": job.resolution,
             "seed": job.seed,
             "path": f"{job.dataset}/{job.name}",
