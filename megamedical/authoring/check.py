@@ -17,14 +17,9 @@ from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
 from megamedical.reading.formats import suffix_of
 from megamedical.spread import spread
-from megamedical.subjects.matching import (
-    WITHOUT_IMAGE,
-    WITHOUT_MASK,
-    Failure,
-    Subject,
-    Tree,
-    find_subjects,
-)
+from megamedical.subjects.masks import WITHOUT_IMAGE, WITHOUT_MASK
+from megamedical.subjects.matching import find_subjects
+from megamedical.subjects.subject import Failure, Subject, Tree
 
 QUESTION = "# ?"  # marks a line of a drafted manifest that its author has yet to look at
 _STRAY = 0.01  # share of what is labelled, below which a value without a name is no label
@@ -246,5 +241,5 @@ def _blamed(error: SubjectError, subject: Subject) -> SubjectError:
 
 
 def _suspects(stage: Stage, subject: Subject) -> Iterator[str]:
-    masks = [path for paths in subject.masks.values() for path in paths]
+    masks = [*subject.all_masks()]
     yield from [*masks, *subject.images] if stage == "decode" else [*subject.images, *masks]

@@ -15,7 +15,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading.scan import Segmentation
 from megamedical.subjects.assembly import Assembly
 from megamedical.subjects.decoding import decode
-from megamedical.subjects.matching import Subject
+from megamedical.subjects.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from megamedical.reporting.progress import Listener, Silence
 from megamedical.store import store as stores
 from megamedical.store.location import Location
 from megamedical.store.tables import FAILURES
-from megamedical.subjects.matching import Failure
+from megamedical.subjects.subject import Failure
 
 Failures = Mapping[str, list[Failure]]  # by `<dataset>/<group>`
 

@@ -24,6 +24,7 @@ from megamedical.building.record import (
     SubjectFacts,
     read_about,
 )
+from megamedical.building.splits import SPLITTING
 from megamedical.building.subject_job import PROCESSING, digest, facts_that_matter
 from megamedical.catalogue.group import Group
 from megamedical.files.disk import explain_full
@@ -162,6 +163,7 @@ def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
         {
             "format": FORMAT,
             "processing": PROCESSING,
+            "splitting": SPLITTING,
             "resolution": job.resolution,
             "seed": job.seed,
             "path": f"{job.dataset}/{job.name}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from megamedical.building.record import record_path
 from megamedical.building.report import Missing
-from megamedical.building.splits import assign_splits
+from megamedical.building.splits import SPLITTING, assign_splits
 from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_of
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.group import FileGroup, Group
@@ -17,7 +17,8 @@ from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
 from megamedical.obtaining.archive_content import Unpacked, files_of
 from megamedical.processing import synthetic
-from megamedical.subjects.matching import Failure, Subject, find_subjects
+from megamedical.subjects.matching import find_subjects
+from megamedical.subjects.subject import Failure, Subject
 
 Archives = Mapping[tuple[str, str], Unpacked]  # by dataset and name
 
@@ -58,7 +59,7 @@ class GroupPlan:
     def inputs(self) -> str:
         """What the group is made from, as far as is known without reading a file."""
         records = sorted(job.fingerprint for job in self.jobs)
-        return digest([self.dataset.role, records, dict(self.splits)])
+        return digest([self.dataset.role, records, SPLITTING, dict(self.splits)])
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,17 @@ def plan_groups(
                 missing.append(Missing.for_want_of(error, _split_with(selection, name)))
     plans = []
     for name in selection.groups:
-        if found.keys() >= set(dataset.together_with(name)):
-            splits = assign_splits(_patients_split_with(dataset, name, found), settings.seed)
-            own = {subject.patient: splits[subject.patient] for subject in found[name].subjects}
-            plans.append(_plan(dataset, name, dataset.groups[name], found[name], own, settings))
+        together = dataset.together_with(name)
+        if found.keys() >= set(together):
+            patients = [s.patient for other in together for s in found[other].subjects]
+            splits = assign_splits(dataset.id, patients, settings.seed)
+            plans.append(_plan(dataset, name, dataset.groups[name], found[name], splits, settings))
     return plans, missing
 
 
 def _match(dataset: DatasetManifest, name: str, group: FileGroup, unpacked: Archives) -> _Matched:
     tree = files_of(unpacked[dataset.id, archive.name] for archive in dataset.archives_of(name))
     subjects, failures = find_subjects(dataset.id, name, group, tree)
-    if len(dataset.groups) > 1 and not dataset.shares_patients:
-        cohort = group.cohort or name
-        subjects = [replace(s, patient=f"{cohort}/{s.patient}") for s in subjects]
     source = digest([unpacked[dataset.id, archive].digest for archive in dataset.needed_by(name)])
     return _Matched(subjects, failures, source)
 
@@ -113,16 +112,11 @@ def _split_with(selection: Selection, group: str) -> list[str]:
     return [f"{dataset.id}/{n}" for n in selection.groups if group in dataset.together_with(n)]
 
 
-def _patients_split_with(
-    dataset: DatasetManifest, name: str, found: Mapping[str, _Matched]
-) -> dict[str, list[str]]:
-    """The patients of all groups whose splits are made together with those of a group."""
-    together = dataset.together_with(name)
-    return {
-        other: [subject.patient for subject in matched.subjects]
-        for other, matched in found.items()
-        if other in together
-    }
+def _prefix_of_patients(dataset: DatasetManifest, name: str) -> str:
+    """What makes the patients of a group unique within the dataset."""
+    if len(dataset.groups) < 2 or dataset.shares_patients:
+        return ""
+    return f"{dataset.groups[name].cohort or name}/"
 
 
 def _drawn_groups(selection: Selection, settings: Settings) -> Iterable[GroupPlan]:
@@ -132,7 +126,7 @@ def _drawn_groups(selection: Selection, settings: Settings) -> Iterable[GroupPla
     groups = synthetic.groups(generator, selection.tasks, selection.subjects)
     for name, group in groups.items():
         drawn = [Subject(f"{n:04d}", f"{name}-{n:04d}") for n in range(group.subjects)]
-        splits = assign_splits({name: [s.patient for s in drawn]}, settings.seed)
+        splits = assign_splits(selection.dataset.id, [s.patient for s in drawn], settings.seed)
         yield _plan(selection.dataset, name, group, _Matched(drawn), splits, settings)
 
 
@@ -144,13 +138,17 @@ def _plan(
     splits: Mapping[str, str],
     settings: Settings,
 ) -> GroupPlan:
+    """A group whose patients have the splits of their own names, and go by unique ones."""
+    prefix = _prefix_of_patients(dataset, name)
+    own = {f"{prefix}{s.patient}": splits[s.patient] for s in matched.subjects}
+    subjects = [replace(s, patient=f"{prefix}{s.patient}") for s in matched.subjects]
     folder = settings.raw / dataset.id / "staged" / str(settings.resolution) / name
     basis = basis_of(group, settings.resolution, matched.source)
     jobs = [
         _job(dataset.id, name, group, subject, settings.resolution, folder, basis)
-        for subject in matched.subjects
+        for subject in subjects
     ]
-    return GroupPlan(dataset, name, group, jobs, splits, matched.failures, folder)
+    return GroupPlan(dataset, name, group, jobs, own, matched.failures, folder)
 
 
 def _job(

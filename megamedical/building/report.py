@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from megamedical.building.group_job import PackedGroup
 from megamedical.errors import MegaMedicalError
-from megamedical.subjects.matching import Failure
+from megamedical.subjects.subject import Failure
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from megamedical.processing.slicing import slice_subject
 from megamedical.reading.scan import LabelMap, Scan, Segmentation
 from megamedical.subjects.assembly import Assembly
 from megamedical.subjects.decoding import decode
-from megamedical.subjects.matching import Failure, Subject
+from megamedical.subjects.subject import Failure, Subject
 
 PROCESSING = "1"  # counts up whenever the same input gives other slices; a test holds it to that
 
@@ -138,10 +138,10 @@ def _read_files(group: FileGroup, subject: Subject) -> tuple[Scan, Segmentation]
         scan = assembly.scan
 
     def read(pattern: str, name: str | int | None = None) -> NDArray[Any]:
-        with _blaming(next(iter(subject.masks[pattern]), subject.image)):
+        with _blaming(next(subject.masks_of(pattern), subject.image)):
             return assembly.label_values(pattern, name)
 
-    with _blaming(next((path for paths in subject.masks.values() for path in paths), "")):
+    with _blaming(next(subject.all_masks(), "")):
         return scan, decode(group, read, scan.voxels.shape)
 
 

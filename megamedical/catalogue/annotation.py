@@ -20,6 +20,14 @@ class Mask(Facts):
     `channel` the one of its channels that is meant, counted from 0, or `any` for the brightest of
     its colours. A `stretched` mask covers the whole picture in a size of its own, whatever its
     aspect: the picture is given the nearest of its values.
+
+    In a volume, `place` is what says where the mask lies: its `header`, which must lay it on the
+    grid of the image, or, where the headers of a dataset are known to be wrong, its `voxels`: the
+    n-th of the mask is the n-th of the image, whatever its header says.
+
+    A volume that has a file for each slice has its masks so, too. Where they bear the field of
+    `slices`, each belongs to the slice of its number, and only labels in `may_lack` may have none;
+    otherwise `union` counts them, and they are as many as the slices and in their order.
     """
 
     decode: Literal["values", "threshold", "files", "channels", "entries"]
@@ -31,8 +39,9 @@ class Mask(Facts):
     array: str = ""
     channel: Annotated[int, Field(ge=0)] | Literal["any"] | None = None
     stretched: bool = False
+    place: Literal["header", "voxels"] = "header"
 
-    _later = frozenset({"union", "may_lack", "array", "channel", "stretched"})
+    _later = frozenset({"union", "may_lack", "array", "channel", "stretched", "place"})
 
     @model_validator(mode="after")
     def _has_what_it_reads(self) -> Self:

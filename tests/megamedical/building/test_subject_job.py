@@ -18,7 +18,7 @@ from megamedical.building.subject_job import PROCESSING, basis_of, fingerprint_o
 from megamedical.catalogue.group import FileGroup, Group
 from megamedical.processing.slicing import slice_subject
 from megamedical.reading.scan import LabelMap, Scan
-from megamedical.subjects.matching import Subject
+from megamedical.subjects.subject import Subject
 
 PINNED = {
     "isotropic": (9, 12, 1972.8286, 564.5899),

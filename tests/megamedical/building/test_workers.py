@@ -15,7 +15,7 @@ from megamedical.building import build as pipeline
 from megamedical.building.subject_job import Job, process
 from megamedical.building.workers import workers
 from megamedical.errors import MegaMedicalError
-from megamedical.subjects.matching import Failure
+from megamedical.subjects.subject import Failure
 
 # Work is a function that workers can import from here.
 
