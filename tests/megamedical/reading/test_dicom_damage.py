@@ -28,9 +28,9 @@ from tests.megamedical.reading.test_dicom import (
 
 SPOILT = {
     "zeros": lambda content: bytes(len(content)),
-    "page": lambda content: b"<html>not found</html>" * 20,
-    "short page": lambda content: b"<html>not found</html>",
-    "nothing": lambda content: b"",
+    "page": lambda _: b"<html>not found</html>" * 20,
+    "short page": lambda _: b"<html>not found</html>",
+    "nothing": lambda _: b"",
     "lost magic": lambda content: content[:128] + b"XXXX" + content[132:],
     "half": lambda content: content[: len(content) // 2],
     "ones": lambda content: b"\xff" * len(content),
