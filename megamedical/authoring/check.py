@@ -14,7 +14,7 @@ from megamedical.catalogue.manifest import DatasetManifest, FileGroup
 from megamedical.errors import ManifestError, Stage, SubjectError, Unobtainable
 from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
-from megamedical.reading.images import suffix_of
+from megamedical.reading.formats import suffix_of
 from megamedical.subjects.matching import (
     WITHOUT_IMAGE,
     WITHOUT_MASK,

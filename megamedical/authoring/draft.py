@@ -21,8 +21,9 @@ from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.manifest import MODALITIES, DatasetManifest
 from megamedical.errors import ManifestError, SubjectError
 from megamedical.files.folders import list_files
+from megamedical.reading.contract import Part
 from megamedical.reading.images import read_label_values
-from megamedical.reading.parts import Part, read_picture_part
+from megamedical.reading.parts import read_picture_part
 
 _SAMPLE = 20  # masks that are read for their values
 _SHADES = 32  # values of a picture, from which on they are shades and not labels

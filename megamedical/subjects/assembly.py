@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 from megamedical.catalogue.manifest import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
+from megamedical.reading.contract import Part
 from megamedical.reading.dicom import find_series, is_dicom, read_header, read_series
 from megamedical.reading.images import (
+    labels_of,
     read_label_values,
     read_scan,
+    read_volume,
     scan_of,
-    suffix_of,
     whole_numbers,
 )
 from megamedical.reading.library_errors import blaming
-from megamedical.reading.parts import Part, read_picture_part, read_run_lengths, read_volume_part
+from megamedical.reading.parts import read_picture_part, read_run_lengths
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume, canonical
 from megamedical.subjects.matching import Subject
@@ -52,10 +54,10 @@ class Assembly:
         if group.slices:
             return scan_of(self._stack, files[0].parent)
         part = Part(group.array, self._frame, group.channel)
-        if part == Part() and not _is_flat_volume(files[0], group.dimension):
+        if part == Part():
             return read_scan(files[0], group.dimension, group.grey)
         if group.dimension == 3 and group.channel is not None:
-            return scan_of(read_volume_part(files[0], group.channel), files[0])
+            return scan_of(read_volume(files[0], group.channel), files[0])
         return Scan(read_picture_part(files[0], part), (1.0, 1.0))
 
     def label_values(self, pattern: str, name: str | int | None = None) -> NDArray[Any]:
@@ -80,13 +82,11 @@ class Assembly:
             return read_run_lengths(file, array, str(name)).astype(np.uint8)
         channel = name if isinstance(name, int) else mask.channel
         part = Part(array, self._mask_frame, channel)
-        if part == Part() and not _is_flat_volume(file, self._group.dimension):
+        if part == Part():
             return read_label_values(file, self._group.dimension)
         if self._group.dimension == 3 and isinstance(channel, int):
-            voxels = canonical(read_volume_part(file, channel)).voxels
-        else:
-            voxels = read_picture_part(file, part)
-        return whole_numbers(voxels, file)
+            return labels_of(read_volume(file, channel), file)
+        return whole_numbers(read_picture_part(file, part), file)
 
     def _files(self, paths: Sequence[str]) -> list[Path]:
         return [self._subject.files[path] for path in paths]
@@ -135,11 +135,6 @@ def _stretched(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         for old, new in zip(values.shape, shape, strict=True)
     )
     return values[rows[:, None], columns]
-
-
-def _is_flat_volume(file: Path, dimension: int) -> bool:
-    """Whether a picture is in a format that is made for volumes."""
-    return dimension == 2 and suffix_of(file) in (".nii", ".nii.gz")
 
 
 def _lowest_first(files: Sequence[Path]) -> list[int]:

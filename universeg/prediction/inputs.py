@@ -14,19 +14,16 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.dicom import SUFFIXES, Header, Series, find_series, is_dicom, read_header
 from megamedical.reading.dicom import read_series as read_dicom_series
+from megamedical.reading.formats import reader_of, sought_dimension, suffix_of
 from megamedical.reading.images import (
+    labels_of,
     read_label_values,
     read_scan,
     read_volume,
     scan_of,
-    suffix_of,
-    whole_numbers,
 )
 from megamedical.reading.scan import Scan
-from megamedical.reading.volume import Volume, canonical
-
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-VOLUMES = frozenset({".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr"})
+from megamedical.reading.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -52,17 +49,9 @@ class Input:
     @property
     def is_colour(self) -> bool:
         """Whether its values are colours, which will be made grey."""
-        from PIL import Image
-
         if self.series:
             return any(header.is_colour for header in self.series.headers)
-        if self.dimension == 3:
-            return False
-        try:
-            with Image.open(self.path) as picture:
-                return len(picture.getbands()) >= 3 or picture.mode in ("P", "PA")
-        except (OSError, Image.DecompressionBombError):
-            return False  # whoever reads it will say what is wrong with it
+        return self.dimension == 2 and reader_of(self.path).is_colour(self.path)
 
     def read(self) -> tuple[Scan, Volume | None]:
         """The picture or volume, in grey and canonical orientation; a volume on its own axes too.
@@ -84,7 +73,7 @@ class Input:
         if self.dimension == 2:
             return read_label_values(self.path, 2), None
         volume = self._volume()
-        return whole_numbers(canonical(volume).voxels, self.path), volume
+        return labels_of(volume, self.path), volume
 
     def _volume(self) -> Volume:
         return read_dicom_series(self.series) if self.series else read_volume(self.path)
@@ -98,7 +87,7 @@ def inputs_at(path: Path) -> list[Input]:
     """
     if path.is_dir():
         return sorted([*_plain(path), *_dicom_below(path)], key=lambda each: (each.path, each.name))
-    if suffix_of(path) in PICTURES | VOLUMES or not is_dicom(path):
+    if sought_dimension(path) or not is_dicom(path):
         return [_of_file(path)]
     headers, damaged = _headers([path])
     return [*damaged, *(_of_series(series, path, _stem(path)) for series in find_series(headers))]
@@ -106,7 +95,7 @@ def inputs_at(path: Path) -> list[Input]:
 
 def _of_file(path: Path) -> Input:
     name = path.name[: len(path.name) - len(suffix_of(path))]  # `.nii.gz` is one suffix
-    return Input(path, name, 3 if suffix_of(path) in VOLUMES else 2)
+    return Input(path, name, reader_of(path).dimension)
 
 
 def _of_series(series: Series, path: Path, name: str) -> Input:
@@ -115,7 +104,7 @@ def _of_series(series: Series, path: Path, name: str) -> Input:
 
 def _plain(folder: Path) -> Iterator[Input]:
     for path in folder.iterdir():
-        if path.is_file() and path.name[0] != "." and suffix_of(path) in PICTURES | VOLUMES:
+        if path.is_file() and path.name[0] != "." and sought_dimension(path):
             yield _of_file(path)
 
 
@@ -123,8 +112,7 @@ def _dicom_below(folder: Path) -> Iterator[Input]:
     by_folder = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         is_hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-        is_plain = suffix_of(path) in PICTURES | VOLUMES
-        if not is_hidden and not is_plain and path.is_file() and is_dicom(path):
+        if not is_hidden and not sought_dimension(path) and path.is_file() and is_dicom(path):
             by_folder[path.parent].append(path)
     for inside, files in by_folder.items():
         headers, damaged = _headers(files)

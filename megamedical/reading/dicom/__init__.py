@@ -7,10 +7,12 @@ that slope and intercept give (HU in CT), and turned where MONOCHROME1 shows bri
 from megamedical.reading.dicom.files import SUFFIXES, dicom_files, is_dicom
 from megamedical.reading.dicom.header import Header, NoImage, Plane, read_header
 from megamedical.reading.dicom.pixels import read_dicom_picture, read_series
+from megamedical.reading.dicom.reader import DicomReader
 from megamedical.reading.dicom.series import Series, find_series, series_of
 
 __all__ = [
     "SUFFIXES",
+    "DicomReader",
     "Header",
     "NoImage",
     "Plane",
