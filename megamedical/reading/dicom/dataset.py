@@ -13,6 +13,7 @@ from megamedical.reading.dicom.files import PREAMBLE, begins_with_data, has_prea
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 _INFLATED = 1 << 28  # bytes that a deflated file may hold, however small it is,
 _DENSEST = 100  # and how many times its own size, if that is more
@@ -86,7 +87,7 @@ _GROUPS = {
 _OF_DETECTOR = ("ImagePositionPatient", "ImageOrientationPatient")  # of nuclear medicine
 
 
-def _syntax_of(dataset: Dataset) -> str:
+def _syntax_of(dataset: Dataset) -> UID:
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
