@@ -1,6 +1,6 @@
 """Codec and shard size of the store: bytes on disk against random reads, images and masks apart.
 
-    python performance/codecs.py STORE DATASET/GROUP
+    python performance/codecs.py STORE DATASET/GROUP [--reads 4000] [--toy]
 
 A read is what a fast loader does: find the slice in the shard's index, decode it, nothing else. The
 last column is plain zarr-python, for one slice at a time.

@@ -24,7 +24,7 @@ import SimpleITK as sitk
 
 from megamedical import build
 from megamedical.building.subject_job import Job, process
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.reporting.progress import Silence
 from megamedical.subjects.matching import Subject
 

@@ -24,8 +24,9 @@ import pandas as pd
 
 from benchmark.board import wording
 from benchmark.board.tables import markdown_table
+from benchmark.ranking import leaderboard
 from benchmark.results import ENSEMBLE, read_results
-from benchmark.standings import Leaderboard, leaderboard
+from benchmark.standings import Leaderboard
 from megamedical.catalogue.datasets import catalog
 from universeg.weights.files import read_card
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from megamedical.authoring.sample import Extent, FoundLabel, Sample, spread
-from megamedical.catalogue.manifest import DatasetManifest, FileGroup
+from megamedical.authoring.sample import Extent, FoundLabel, Sample
+from megamedical.catalogue.group import FileGroup
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, Stage, SubjectError, Unobtainable
 from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
 from megamedical.reading.images import suffix_of
+from megamedical.spread import spread
 from megamedical.subjects.matching import (
     WITHOUT_IMAGE,
     WITHOUT_MASK,
@@ -164,7 +166,7 @@ def condensed(paths: Iterable[str]) -> list[Unmatched]:
 
 def _check_group(dataset: str, name: str, group: FileGroup, tree: Tree, count: int) -> GroupCheck:
     subjects, failures = find_subjects(dataset, name, group, tree)
-    sample = Sample.of(group, spread(subjects, count))
+    sample = Sample.of(group, spread(subjects, count or len(subjects)))
     failures += [
         Failure.of(dataset, name, subject.name, _blamed(error, subject))
         for subject, error in sample.failures

@@ -21,7 +21,8 @@ from megamedical.building.splits import assign_splits
 from megamedical.building.subject_job import Job, digest, fingerprint_of, process
 from megamedical.building.workers import Workers, workers
 from megamedical.catalogue.datasets import Catalog, Selection, catalog
-from megamedical.catalogue.manifest import DatasetManifest, Group, Role
+from megamedical.catalogue.group import Group
+from megamedical.catalogue.manifest import DatasetManifest, Role
 from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from megamedical.building.record import MaskEntry, Record, SubjectFacts, read_about
 from megamedical.building.subject_job import PROCESSING, digest, facts_that_matter
-from megamedical.catalogue.manifest import Group
+from megamedical.catalogue.group import Group
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file
 from megamedical.store.location import Location

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.files.writing import whole_file
-from megamedical.processing.slicing import Slices
+from megamedical.processing.slicing import CutSlices
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Record:
     entries: Sequence[MaskEntry]
 
     @classmethod
-    def of(cls, facts: SubjectFacts, slices: Slices) -> Record:
+    def of(cls, facts: SubjectFacts, slices: CutSlices) -> Record:
         """The record of a subject's slices, in the order of plane, index and label."""
         keys = sorted(slices.images)
         cut = sorted(slices.masks, key=lambda mask: (mask.plane, mask.index, mask.label))

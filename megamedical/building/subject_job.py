@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from megamedical.building.record import Record, SubjectFacts, is_current
-from megamedical.catalogue.manifest import DrawnGroup, FileGroup, Group
+from megamedical.catalogue.group import DrawnGroup, FileGroup, Group
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.files.checksums import sha256_of
 from megamedical.files.disk import explain_full

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.archive import Archive
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import Algorithm, Digest

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
 from megamedical.reading.dicom import find_series, is_dicom, read_header, read_series

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import chain, repeat
 from pathlib import Path
 
-from megamedical.catalogue.manifest import FileGroup, Lookup, Span, Told
+from megamedical.catalogue.annotation import Lookup, Span, Told
+from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import Stage, SubjectError
 from megamedical.reading.parts import count_pictures, has_entry, told_of_pictures

@@ -12,13 +12,13 @@ from megamedical.reporting.console import say, terminal
 from megamedical.reporting.progress import Listener, Silence, listener
 from megamedical.store.preview import save_preview
 from megamedical.store.store import open_store
+from universeg.training.allocator import keep_freed_memory
 from universeg.training.augmentation.sheet import augmentation_sheet
 from universeg.training.config import resolve
 from universeg.training.data.cache import open_arrays
 from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Reader
 from universeg.training.data.tasks import choose_tasks
-from universeg.training.memory import keep_freed_memory
 from universeg.training.run import Outcome, train
 from universeg.training.team import joined
 

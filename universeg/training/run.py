@@ -14,6 +14,7 @@ from megamedical import __version__
 from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import sha256_of
 from megamedical.reporting.progress import Listener
+from megamedical.spread import spread
 from megamedical.store.store import Store
 from universeg.training.checkpoint import Checkpoint
 from universeg.training.clock import Clock
@@ -22,7 +23,7 @@ from universeg.training.data.cache import Place, bytes_of, choose_cache, open_ar
 from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Batch, Loader, Reader
 from universeg.training.data.tasks import TaskError, choose_tasks
-from universeg.training.evaluation import Judgement, episodes_to_judge, judge, spread
+from universeg.training.evaluation import Judgement, episodes_to_judge, judge
 from universeg.training.folder import Folder
 from universeg.training.learner import Diverged, Learner
 from universeg.training.log import Log, Unwritten

@@ -6,7 +6,7 @@ import pytest
 from megamedical import catalog
 from megamedical.building.record import MaskEntry, Record, SubjectFacts, coverage, is_current
 from megamedical.building.subject_job import PROCESSING, fingerprint_of
-from megamedical.catalogue.manifest import FileGroup, Group
+from megamedical.catalogue.group import FileGroup, Group
 from megamedical.processing.slicing import slice_subject
 from megamedical.reading.scan import LabelMap, Scan
 from megamedical.subjects.matching import Subject

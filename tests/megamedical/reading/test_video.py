@@ -15,7 +15,7 @@ from pydantic import ValidationError
 import megamedical.reading.spreadsheets
 import megamedical.reading.video
 from megamedical.catalogue.datasets import catalog
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.reading.parts import Part, count_pictures, read_picture_part
 from megamedical.reading.spreadsheets import find_row

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.files.folders import list_files
 from megamedical.subjects.matching import Failure, find_subjects
 
