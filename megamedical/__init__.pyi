@@ -1,6 +1,6 @@
 from .authoring.check import check as check
-from .building.build import BuildReport as BuildReport
 from .building.build import build as build
+from .building.report import BuildReport as BuildReport
 from .catalogue.datasets import Catalog as Catalog
 from .catalogue.datasets import catalog as catalog
 from .catalogue.manifest_file import read_manifest as read_manifest

@@ -30,7 +30,7 @@ from megamedical.task_id import home_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from megamedical.building.build import BuildReport
+    from megamedical.building.report import BuildReport
     from megamedical.store.store import Store
 
 _SHOWN = 20  # failures, before the summary points to the table

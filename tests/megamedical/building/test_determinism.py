@@ -23,8 +23,10 @@ from zarr.core.attributes import Attributes
 from megamedical import open_store
 from megamedical.building import build as pipeline
 from megamedical.building import group_job as packing
+from megamedical.building import packed_before
 from megamedical.building import subject_job as processing
 from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.files.writing import whole_file
 from megamedical.store import store as stores
 from megamedical.store.location import Location
 from megamedical.store.verification import verify
@@ -279,7 +281,7 @@ class TestAFullDisk:
     def test_while_what_was_packed_is_noted(self, mirror, few, tmp_path, monkeypatch):
         store = tmp_path / "store"
         with monkeypatch.context() as patched:
-            patched.setattr(pipeline, "whole_file", self.full(pipeline.whole_file, after=2))
+            patched.setattr(packed_before, "whole_file", self.full(whole_file, after=2))
             with pytest.raises(MegaMedicalError, match="No space left in") as error:
                 build_miniatures(*FEW, store=store, mirror=mirror)
         assert f"{tmp_path}/raw/" in error.value.problem
