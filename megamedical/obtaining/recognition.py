@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -104,6 +104,9 @@ class Match(NamedTuple):
     name: str
 
 
+_Way = Callable[[Path, Sequence[str]], Match | None]
+
+
 class Shelf:
     """The archives that a file may be; whether a user has named them."""
 
@@ -141,7 +144,7 @@ class Shelf:
             Unknown: none has.
             Refusal: several have.
         """
-        ways = (self._by_name, self._by_content)
+        ways: tuple[_Way, ...] = (self._by_name, self._by_content)
         for recognised, base in product(ways, (folder, folder.parent)):
             names = _spread([file.relative_to(base).as_posix() for file in files])
             match = recognised(folder, names)

@@ -80,9 +80,9 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
 
     A file `.unpacked.json` in the folder says which archive it holds; for the same name, size and
     `digest` nothing is done again. What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`,
-    `Thumbs.db`) is left out. Where an archive holds nothing but another, as repositories of data wrap
-    what their owners gave them, the content of that one comes out. A link becomes the file or the folder of files that it points to; one
-    that points to neither is left out.
+    `Thumbs.db`) is left out. Where an archive holds nothing but another, as repositories of data
+    wrap what their owners gave them, the content of that one comes out. A link becomes the file or
+    the folder of files that it points to; one that points to neither is left out.
 
     Raises:
         ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
