@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from megamedical.store.contact_sheet import GAP, INK, OUTLINES, PAPER, TILE, font, outlined
+from megamedical.store.contact_sheet import GAP, INK, OUTLINES, PAPER, TILE, font, outlined_tile
 
 _TEXT = 110  # pixels beside the rows
 
@@ -29,6 +29,6 @@ def task_sheet(tasks: list[tuple[str, Tensor, Tensor]]) -> NDArray[np.uint8]:
         top = GAP + number * (TILE + GAP)
         draw.text((GAP, top + GAP), name, font=font(14), fill=INK)
         for column, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            tile = Image.fromarray(outlined(image.numpy(), mask.numpy(), OUTLINES[0]))
+            tile = Image.fromarray(outlined_tile(image.numpy(), mask.numpy(), OUTLINES[0]))
             sheet.paste(tile, (_TEXT + column * (TILE + GAP), top))
     return np.asarray(sheet)
