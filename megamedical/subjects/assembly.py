@@ -31,6 +31,7 @@ from megamedical.reading.library_errors import blaming
 from megamedical.reading.parts import read_picture_part, read_run_lengths
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume, canonical
+from megamedical.subjects.foreground import as_declared
 from megamedical.subjects.matching import Subject
 
 
@@ -72,7 +73,8 @@ class Assembly:
             return np.zeros(self.scan.voxels.shape, dtype=np.uint8)
         if self._group.slices:
             return self._labels_of_stack(files)
-        values = reduce(np.maximum, (self._values(file, name) for file in files))
+        each = (as_declared(self._values(file, name), self._group) for file in files)
+        values = reduce(np.maximum, each)
         return _stretched(values, self.scan.voxels.shape) if self._group.mask.stretched else values
 
     def _values(self, file: Path, name: str | int | None) -> NDArray[Any]:
@@ -123,7 +125,8 @@ class Assembly:
             raise SubjectError("decode", "", f"it has {len(masks)} slices, the image {len(images)}")
         order = _lowest_first(images) if is_dicom(images[0]) else range(len(images))
         sorted_masks = [masks[n] for n in order]
-        values = _stacked([read_label_values(mask, 2) for mask in sorted_masks], sorted_masks)
+        slices = [as_declared(read_label_values(mask, 2), self._group) for mask in sorted_masks]
+        values = _stacked(slices, sorted_masks)
         stack = self._stack
         return canonical(Volume(values, stack.directions, stack.spacing, stack.origin)).voxels
 
