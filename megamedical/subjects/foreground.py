@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 
 _SET = (1, 255, 65535)  # how a bit that is set is written in one bit, eight and sixteen
 

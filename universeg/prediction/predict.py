@@ -60,8 +60,11 @@ class Report:
             yield
         except SubjectError as error:
             self.failures.append((file.path, error.reason))
-        except OSError as error:
-            self.failures.append((file.path, str(error)))
+        except SupportError:
+            raise  # no file's fault
+        except Exception as error:
+            said = str(error) if isinstance(error, OSError) else ""
+            self.failures.append((file.path, said or f"{type(error).__name__}: {error}"))
 
 
 def predict(

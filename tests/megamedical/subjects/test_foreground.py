@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.subjects.foreground import as_declared
 
 DISC = np.hypot(*np.mgrid[-9:9, -9:9]) < 5
