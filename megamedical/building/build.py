@@ -5,6 +5,7 @@ obtain archives -> match subjects -> process each subject -> pack each group -> 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,15 +15,18 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from megamedical.building.group_job import GroupJob, PackedGroup, pack
+from megamedical.building.group_job import DamagedRecords, GroupJob, PackedGroup, pack
 from megamedical.building.group_plan import GroupPlan, Settings, plan_groups
+from megamedical.building.leftovers import at_work_in
 from megamedical.building.packed_before import packed_before, remember
+from megamedical.building.record import Staged
 from megamedical.building.report import BuildReport, GroupOutcome, Missing
 from megamedical.building.subject_job import Job, process
-from megamedical.building.workers import Workers, workers
+from megamedical.building.workers import WorkerError, Workers, workers
 from megamedical.catalogue.datasets import Catalog, Selection, catalog
 from megamedical.catalogue.manifest import Role
 from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
+from megamedical.files.writing import unfinished_name
 from megamedical.obtaining.archive_content import Unpacked, obtain_unpacked
 from megamedical.obtaining.sources import raw_folder
 from megamedical.reporting.progress import Listener, Silence
@@ -31,7 +35,9 @@ from megamedical.store.location import Location
 from megamedical.store.tables import FAILURES
 from megamedical.subjects.subject import Failure
 
-Failures = Mapping[str, Sequence[Failure]]  # by `<dataset>/<group>`
+Failures = Mapping[str, list[Failure]]  # by `<dataset>/<group>`
+
+_ATTEMPTS = 3  # at records that are read back as what was written
 
 
 def build(
@@ -49,6 +55,7 @@ def build(
     offline: bool = False,
     workers_count: int | None = None,
     scheduler: str | None = None,
+    subject_minutes: float = 30.0,
     listener: Listener | None = None,
     manifests: Catalog | None = None,
 ) -> BuildReport:
@@ -70,6 +77,8 @@ def build(
         offline: never use the network.
         workers_count: processes on this machine, by default one per core; 0 for this process.
         scheduler: address of a Dask scheduler whose workers are taken instead.
+        subject_minutes: how long a worker on this machine may take for a subject, which then has
+            failed.
         listener: hears of the progress.
         manifests: the catalogue, by default the packaged one.
 
@@ -82,15 +91,20 @@ def build(
     )
     location = Location(store)
     attributes = stores.begin(location, resolution, seed)
-    with workers(workers_count, scheduler) as crew:
+    settings = Settings(raw_folder(location, raw), resolution, seed)
+    with (
+        at_work_in(settings.raw, [selection.dataset.id for selection in chosen]),
+        workers(workers_count, scheduler) as crew,
+    ):
         work = _Build(
             location=location,
             attributes=attributes,
-            settings=Settings(raw_folder(location, raw), resolution, seed),
+            settings=settings,
             mirror=None if mirror is None else Path(mirror).resolve(),
             checksum=checksum,
             offline=offline,
             crew=crew,
+            subject_minutes=subject_minutes,
             listener=listener or Silence(),
         )
         return work.run(chosen)
@@ -107,6 +121,7 @@ class _Build:
     checksum: bool
     offline: bool
     crew: Workers
+    subject_minutes: float
     listener: Listener
     missing: list[Missing] = field(default_factory=list)
 
@@ -175,14 +190,17 @@ class _Build:
             self.missing += missing
         return plans
 
-    def _process(self, plans: Sequence[GroupPlan]) -> dict[str, list[Failure]]:
+    def _process(self, plans: Sequence[GroupPlan]) -> Failures:
         """Stage a record of every subject; the failures of each group, with those of matching."""
         failures = {plan.path: list(plan.failures) for plan in plans}
-        jobs = [job for plan in plans for job in plan.jobs]
+        self._stage([job for plan in plans for job in plan.jobs], failures)
+        return failures
+
+    def _stage(self, jobs: Sequence[Job], failures: Failures) -> None:
         if not jobs:
-            return failures
+            return
         with self.listener.stage("process", len(jobs), "subjects") as step:
-            for job, result in self.crew.run(process, jobs):
+            for job, result in self.crew.run(process, jobs, self.subject_minutes):
                 path = f"{job.dataset}/{job.group_name}"
                 if isinstance(result, Failure):
                     failures[path].append(result)
@@ -191,32 +209,56 @@ class _Build:
                 step(f"{path} {job.subject.name}")
         for found in failures.values():
             found.sort(key=lambda failure: (failure.subject, failure.file))
-        return failures
 
     def _pack(self, plans: Sequence[GroupPlan], failures: Failures) -> dict[str, PackedGroup]:
-        """Write the arrays of every group that has a subject."""
+        """Write the arrays of every group that has a subject; damaged records are made again."""
         stores.withdraw(self.location, [plan.path for plan in plans])
-        jobs = []
-        for plan in plans:
-            failed = {failure.subject for failure in failures[plan.path]}
-            records = {
-                job.subject.name: job.target for job in plan.jobs if job.subject.name not in failed
-            }
-            if records:
-                jobs.append(self._group_job(plan, records))
         packed: dict[str, PackedGroup] = {}
+        for _ in range(_ATTEMPTS):
+            jobs = [
+                self._group_job(plan, records)
+                for plan in plans
+                if plan.path not in packed and (records := _records(plan, failures))
+            ]
+            damaged = self._pack_once(jobs, packed)
+            if not damaged:
+                return packed
+            self._stage(
+                [
+                    job
+                    for plan in plans
+                    for job in plan.jobs
+                    if job.subject.name in damaged.get(plan.path, ())
+                ],
+                failures,
+            )
+        raise MegaMedicalError(
+            f"What is written to {self.settings.raw} is read back as something else, again and "
+            f"again: records of {', '.join(damaged)}",
+            "Look after its disk, or name a folder on another: --raw.",
+        )
+
+    def _pack_once(
+        self, jobs: Sequence[GroupJob], packed: dict[str, PackedGroup]
+    ) -> dict[str, Sequence[str]]:
+        """Pack groups; of those that cannot be, the subjects whose records are damaged."""
+        damaged: dict[str, Sequence[str]] = {}
         if not jobs:
-            return packed
+            return damaged
         stores.make_datasets(self.location, [f"{job.dataset}/{job.name}" for job in jobs])
         with self.listener.stage("pack", len(jobs), "groups") as step:
             for job, result in self.crew.run(pack, jobs):
-                if isinstance(result, Exception):
+                path = f"{job.dataset}/{job.name}"
+                if isinstance(result, DamagedRecords):
+                    damaged[path] = result.subjects
+                elif isinstance(result, Exception):
                     _stop(result)
-                packed[result.path] = result
-                step(f"{job.dataset}/{job.name}")
-        return packed
+                else:
+                    packed[path] = result
+                step(path)
+        return damaged
 
-    def _group_job(self, plan: GroupPlan, records: Mapping[str, Path]) -> GroupJob:
+    def _group_job(self, plan: GroupPlan, records: Mapping[str, Staged]) -> GroupJob:
         return GroupJob(
             store=self.location.absolute,
             dataset=plan.dataset.id,
@@ -227,7 +269,7 @@ class _Build:
             seed=self.settings.seed,
             records=records,
             splits=plan.splits,
-            tables=plan.folder / "tables",
+            tables=unfinished_name(plan.folder / "tables"),  # of this build alone
         )
 
     def _publish(
@@ -244,7 +286,20 @@ class _Build:
         failed = [vars(failure) for plan in plans for failure in failures[plan.path]]
         rows["failures"] = [pa.Table.from_pylist(failed, schema=FAILURES)]
         groups = {path: group.fingerprint for path, group in packed.items()}
-        return stores.publish(self.location, groups, rows)
+        attributes = stores.publish(self.location, groups, rows)
+        for group in packed.values():
+            shutil.rmtree(group.tables, ignore_errors=True)
+        return attributes
+
+
+def _records(plan: GroupPlan, failures: Failures) -> dict[str, Staged]:
+    """The records of a group's subjects, but for those that failed."""
+    failed = {failure.subject for failure in failures[plan.path]}
+    return {
+        job.subject.name: Staged(job.target, job.fingerprint)
+        for job in plan.jobs
+        if job.subject.name not in failed
+    }
 
 
 def _groups_that_need(archive: str, selection: Selection) -> list[str]:
@@ -253,10 +308,10 @@ def _groups_that_need(archive: str, selection: Selection) -> list[str]:
 
 
 def _died(job: Job, error: Exception) -> Failure:
-    """The row of a subject whose workers died; an error of the disk stops the build instead."""
+    """The row of a subject that nobody can process; an error of the disk stops the build."""
     if isinstance(error, (OSError, MegaMedicalError)) and not isinstance(error, SubjectError):
         _stop(error)
-    reason = f"its worker died: {type(error).__name__} (out of memory?)"
+    reason = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     died = SubjectError("process", job.subject.image, reason)
     return Failure.of(job.dataset, job.group_name, job.subject.name, died)
 

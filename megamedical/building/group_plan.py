@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from megamedical.building.record import record_path
 from megamedical.building.report import Missing
 from megamedical.building.splits import SPLITTING, assign_splits
-from megamedical.building.subject_job import Job, digest, fingerprint_of
+from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_of
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.group import FileGroup, Group
 from megamedical.catalogue.manifest import DatasetManifest
@@ -54,7 +55,7 @@ class GroupPlan:
         """`<dataset>/<group>`."""
         return f"{self.dataset.id}/{self.name}"
 
-    @property
+    @cached_property
     def inputs(self) -> str:
         """What the group is made from, as far as is known without reading a file."""
         records = sorted(job.fingerprint for job in self.jobs)
@@ -142,16 +143,23 @@ def _plan(
     own = {f"{prefix}{s.patient}": splits[s.patient] for s in matched.subjects}
     subjects = [replace(s, patient=f"{prefix}{s.patient}") for s in matched.subjects]
     folder = settings.raw / dataset.id / "staged" / str(settings.resolution) / name
+    basis = basis_of(group, settings.resolution, matched.source)
     jobs = [
-        Job(
-            dataset=dataset.id,
-            group_name=name,
-            group=group,
-            subject=subject,
-            resolution=settings.resolution,
-            target=record_path(folder, subject.name),
-            fingerprint=fingerprint_of(group, subject, settings.resolution, matched.source),
-        )
+        _job(dataset.id, name, group, subject, settings.resolution, folder, basis)
         for subject in subjects
     ]
     return GroupPlan(dataset, name, group, jobs, own, matched.failures, folder)
+
+
+def _job(
+    dataset: str,
+    name: str,
+    group: Group,
+    subject: Subject,
+    resolution: int,
+    folder: Path,
+    basis: str,
+) -> Job:
+    fingerprint = fingerprint_of(basis, subject)
+    target = record_path(folder, subject.name, fingerprint)
+    return Job(dataset, name, group, subject, resolution, target, fingerprint)

@@ -51,8 +51,11 @@ def build(
         typer.Option(min=0, help="Processes; 0 for this one alone. (default: one per core)"),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to work with, tcp://HOST:PORT.")
+        str | None, typer.Option(help="Dask scheduler to work with, tls://HOST:PORT.")
     ] = None,
+    subject_minutes: Annotated[
+        float, typer.Option(min=0.01, help="Longest that a worker may take for one subject.")
+    ] = 30,
     tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
@@ -87,6 +90,7 @@ def build(
             resolution=resolution,
             workers_count=workers,
             scheduler=scheduler,
+            subject_minutes=subject_minutes,
             tasks=tasks,
             subjects=subjects,
             seed=seed,

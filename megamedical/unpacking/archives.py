@@ -15,7 +15,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from megamedical.errors import ArchiveError
@@ -78,8 +80,9 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
 
     A file `.unpacked.json` in the folder says which archive it holds; for the same name, size and
     `digest` nothing is done again. What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`,
-    `Thumbs.db`) is left out. A link becomes the file or the folder of files that it points to; one
-    that points to neither is left out.
+    `Thumbs.db`) is left out. Where an archive holds nothing but another, as repositories of data
+    wrap what their owners gave them, the content of that one comes out. A link becomes the file or
+    the folder of files that it points to; one that points to neither is left out.
 
     Raises:
         ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
@@ -100,6 +103,7 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
         with explain_full(folder.parent, size, f"unpacking {archive.name}"):
             new.mkdir(parents=True)
             _fill(new, archive, limits)
+            _unwrap(new, archive, limits)
             (new / MARKER).write_text(json.dumps(record), encoding="utf-8")
         if folder.exists():
             folder.rename(old)
@@ -113,6 +117,7 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
 def names_in(archive: Path) -> list[str]:
     """The names of files inside an archive, which is not unpacked; none for any other file.
 
+    Of a zip that holds nothing but a zip, those in that one.
     Of a tar, whose names stand between its files, no more is read than its first gigabyte.
 
     Raises:
@@ -151,15 +156,27 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _fill(folder: Path, archive: Path, limits: Limits) -> None:
+def _fill(folder: Path, archive: Path, limits: Limits, named: Path | None = None) -> None:
     kind = _kind(archive)
     tree = Tree(folder, limits)
-    with _explained(archive, tree):
+    with _explained(named or archive, tree):
         if kind == "file":
             _take_file(archive, tree)
             return
         _READERS[kind][0](archive, tree)
         tree.resolve_links()
+
+
+def _unwrap(folder: Path, outer: Path, limits: Limits) -> None:
+    """Put in the place of an archive that is alone in a folder what it holds."""
+    files = list(islice((path for path in folder.rglob("*") if path.is_file()), 2))
+    if len(files) != 1 or _kind(files[0]) == "file":
+        return
+    with TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
+        inner = files[0].replace(Path(scratch, files[0].name))
+        shutil.rmtree(folder)
+        folder.mkdir()
+        _fill(folder, inner, limits, named=outer)
 
 
 def _take_file(archive: Path, tree: Tree) -> None:

@@ -15,18 +15,31 @@ from typing import IO
 
 from megamedical.files.disk import require_room
 from megamedical.unpacking.password import ask_password, wrong_password
-from megamedical.unpacking.safe_folder import LONGEST_LINK, Refused, Tree, refuse_bomb
+from megamedical.unpacking.safe_folder import LONGEST_LINK, Refused, Tree, is_junk, refuse_bomb
 from megamedical.unpacking.split_files import open_parts, parts_of, refuse_missing
 
 _AES = 99
 _ENCRYPTED = 0x1
+_WRAPPED = 2 * 1024**3  # bytes of a zip in a zip that are decompressed for its names
 _ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, _AES}
 
 
 def names_in_zip(archive: Path) -> list[str]:
-    """The names of all files."""
+    """The names of all files; of a zip that holds nothing but a zip, those in that one."""
     with open_parts(parts_of(archive)) as file, zipfile.ZipFile(file) as content:
-        return [member.filename for member in content.infolist() if not member.is_dir()]
+        files = [member for member in content.infolist() if not member.is_dir()]
+        real = [member for member in files if not is_junk(member.filename)]
+        if len(real) == 1 and _may_wrap(real[0]):
+            with content.open(real[0]) as wrapped, zipfile.ZipFile(wrapped) as inner:
+                files = [member for member in inner.infolist() if not member.is_dir()]
+        return [member.filename for member in files]
+
+
+def _may_wrap(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is a zip whose names can be read without much work."""
+    is_zip = member.filename.lower().endswith(".zip") and not member.flag_bits & _ENCRYPTED
+    # The names stand at the end, before which all is decompressed.
+    return is_zip and (member.compress_type == zipfile.ZIP_STORED or member.file_size < _WRAPPED)
 
 
 def read_zip(archive: Path, tree: Tree) -> None:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.dicom import SUFFIXES, Header, Series, find_series, is_dicom, read_header
+from megamedical.reading.dicom import (
+    SUFFIXES,
+    Header,
+    NoImage,
+    Series,
+    dicom_files,
+    find_series,
+    is_dicom,
+    read_header,
+)
 from megamedical.reading.dicom import read_series as read_dicom_series
 from megamedical.reading.formats import reader_of, sought_dimension, suffix_of
 from megamedical.reading.images import (
@@ -32,7 +40,7 @@ class Input:
 
     `path` is the file, or the folder of the series; `name` is what comes of it is called;
     `dimension` is 3 for a volume and 2 for a picture; `damage` is why it cannot be read, where that
-    is known.
+    is known. What `lies_aside` is sound and no image, as a report beside a scan.
     """
 
     path: Path
@@ -40,6 +48,7 @@ class Input:
     dimension: int
     series: Series | None = None
     damage: str = ""
+    lies_aside: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -109,15 +118,23 @@ def _plain(folder: Path) -> Iterator[Input]:
 
 
 def _dicom_below(folder: Path) -> Iterator[Input]:
-    by_folder = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        is_hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-        if not is_hidden and not sought_dimension(path) and path.is_file() and is_dicom(path):
-            by_folder[path.parent].append(path)
-    for inside, files in by_folder.items():
-        headers, damaged = _headers(files)
-        yield from damaged
-        yield from _named(find_series(headers), inside, "-".join(inside.relative_to(folder).parts))
+    folders = [folder, *(path for path in sorted(folder.rglob("*")) if path.is_dir())]
+    for inside in folders:
+        below = inside.relative_to(folder).parts
+        if any(part[0] == "." for part in below):
+            continue
+        headers, others = _headers([p for p in dicom_files(inside) if not sought_dimension(p)])
+        yield from others
+        scans = list(_named(find_series(headers), inside, "-".join(below)))
+        yield from (_with_all_slices(scan, others) for scan in scans) if len(scans) == 1 else scans
+
+
+def _with_all_slices(scan: Input, others: Sequence[Input]) -> Input:
+    """The one scan of a folder, refused where a file beside its slices may be one of them."""
+    lost = [each.path.name for each in others if each.damage and not each.lies_aside]
+    if not lost or len(scan.files) == 1:
+        return scan
+    return replace(scan, damage=f"lacks a slice, if {lost[0]} is one, which cannot be read")
 
 
 def _named(scans: Sequence[Series], folder: Path, below: str) -> Iterator[Input]:
@@ -147,13 +164,12 @@ def _stem(path: Path) -> str:
 
 
 def _headers(files: Sequence[Path]) -> tuple[list[Header], list[Input]]:
-    """The headers of the DICOM images among files, and the files that are damaged."""
-    headers, damaged = [], []
+    """The headers of the DICOM images among files, and the files that are damaged or no images."""
+    headers, others = [], []
     for path in files:
         try:
-            header = read_header(path)
+            headers.append(read_header(path))
         except SubjectError as error:
-            damaged.append(Input(path, _stem(path), 2, damage=error.reason))
-        else:
-            headers += [header] if header else []
-    return headers, damaged
+            is_aside = isinstance(error, NoImage) and len(files) > 1
+            others.append(Input(path, _stem(path), 2, damage=error.reason, lies_aside=is_aside))
+    return headers, others

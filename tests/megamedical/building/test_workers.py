@@ -60,7 +60,7 @@ class TestThisProcess:
             assert_gives_results_and_errors(crew)
 
 
-class TestDask:
+class TestProcesses:
     def test_does_the_work_elsewhere(self, crew):
         assert os.getpid() not in dict(crew.run(place_of_work, range(4))).values()
 
