@@ -131,7 +131,7 @@ def _positions(voxels: int, scale: float, grid: str) -> NDArray[np.float64]:
 
 
 def _expect_scan(scan: Scan, scales: Sequence[float], spacing: float) -> None:
-    """Refuse a scan whose header claims a size that would not fit, before anything is made of it."""
+    """Refuse a scan whose header claims what none is, before anything is made of it."""
     shape = scan.voxels.shape
     sizes = [voxels * scale for voxels, scale in zip(shape, scales, strict=True)]
     is_thin = any(not size >= 0.5 for size, voxels in zip(sizes, shape, strict=True) if voxels > 1)
