@@ -4,7 +4,7 @@ BIN = .venv/bin
 # Without a GPU, the small build of torch.
 TORCH = torch==2.13.0 $(if $(shell command -v nvidia-smi),,--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test lint package results performance clean
+.PHONY: demo test lint package alive results performance clean
 
 demo: .venv/installed  ## a synthetic store, a small network, a leaderboard of tasks it has not seen
 	$(BIN)/megamedical build synthetic --tasks 80 --subjects 16 --resolution 64 --store demo/store
@@ -30,6 +30,9 @@ lint: .venv/installed-dev
 package: .venv/installed-dev  ## the wheel alone, in an empty environment away from the checkout
 	$(BIN)/python -m build --wheel --outdir build/wheel .
 	sh tests/wheel.sh build/wheel
+
+alive: .venv/installed-dev  ## every script of performance/ at toy size: do they still work?
+	set -e; for script in performance/*.py; do echo "$$script --toy"; $(BIN)/python $$script --toy; done
 
 results: .venv/installed  ## every table of docs/results.md; give MIRROR=dir; hours without a GPU
 	OMP_NUM_THREADS=1 $(BIN)/python performance/results.py --mirror $(MIRROR) --work build/results

@@ -122,8 +122,8 @@ def leaderboard(
     """
     with errors_explained():
         from benchmark.board import tables, wording
+        from benchmark.ranking import leaderboard as rank
         from benchmark.results import read_results
-        from benchmark.standings import leaderboard as rank
         from benchmark.suite import load_suite
 
         rows, provenance = read_results(results)

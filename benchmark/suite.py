@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.datasets import manifest_folder
-from megamedical.catalogue.manifest import Slug
+from megamedical.catalogue.facts import Slug
 from megamedical.errors import MegaMedicalError
 from megamedical.task_id import home_of
 

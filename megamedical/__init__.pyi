@@ -1,9 +1,9 @@
 from .authoring.check import check as check
-from .building.build import BuildReport as BuildReport
 from .building.build import build as build
+from .building.report import BuildReport as BuildReport
 from .catalogue.datasets import Catalog as Catalog
 from .catalogue.datasets import catalog as catalog
-from .catalogue.manifest import read_manifest as read_manifest
+from .catalogue.manifest_file import read_manifest as read_manifest
 from .obtaining.adopt import adopt as adopt
 from .obtaining.download import download as download
 from .obtaining.plan import plan as plan

@@ -1,6 +1,7 @@
 """Codec and shard size of the store: bytes on disk against random reads, images and masks apart.
 
-    python performance/codecs.py STORE DATASET/GROUP
+    python performance/codecs.py STORE DATASET/GROUP [--reads 4000]
+    python performance/codecs.py --toy
 
 A read is what a fast loader does: find the slice in the shard's index, decode it, nothing else. The
 last column is plain zarr-python, for one slice at a time.
@@ -8,7 +9,7 @@ last column is plain zarr-python, for one slice at a time.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,9 +20,8 @@ import zarr
 from numcodecs import Blosc, Zstd
 from zarr.codecs import BloscCodec, ZstdCodec
 
-from megamedical import open_store
+from megamedical import build, open_store
 
-READS = 4000
 BATCH = 64
 REPEATS = 5
 CODECS = {
@@ -46,13 +46,15 @@ def written(slices: np.ndarray, codec: object, shard: int, folder: Path) -> zarr
     return array
 
 
-def random_reads(folder: Path, shape: tuple[int, ...], dtype: np.dtype, decode: Callable) -> float:
+def random_reads(
+    folder: Path, shape: tuple[int, ...], dtype: np.dtype, decode: Callable, reads: int
+) -> float:
     """Slices a second, from a memory-mapped shard."""
     shard = np.memmap(folder / "c" / "0" / "0" / "0", mode="r")
     count = shape[0]
     index = np.frombuffer(shard[-(16 * count + 4) : -4].tobytes(), dtype="<u8").reshape(count, 2)
     present = np.flatnonzero(index[:, 0] != 2**64 - 1)
-    order = np.random.default_rng(0).choice(present, READS)
+    order = np.random.default_rng(0).choice(present, reads)
     batch = np.zeros((BATCH, *shape[1:]), dtype)
     spent = []
     for _ in range(REPEATS):
@@ -61,10 +63,10 @@ def random_reads(folder: Path, shape: tuple[int, ...], dtype: np.dtype, decode: 
             chunk = decode(shard[offset : offset + size])
             batch[place % BATCH] = np.frombuffer(chunk, dtype).reshape(shape[1:])
         spent.append(time.perf_counter() - begin)
-    return READS / min(spent)
+    return reads / min(spent)
 
 
-def main(store: str, group: str) -> None:
+def main(store: str | Path, group: str, reads: int) -> None:
     for name, array in zip(("images", "masks"), open_store(store).arrays(group), strict=True):
         slices = array[:2048]
         print(f"\n{group}/{name}: {len(slices)} slices of {slices.shape[1:]} {slices.dtype}")
@@ -74,7 +76,7 @@ def main(store: str, group: str) -> None:
                 folder = Path(place) / "array"
                 copy = written(slices, stored, len(slices), folder)
                 size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-                speed = random_reads(folder, slices.shape, slices.dtype, decode)
+                speed = random_reads(folder, slices.shape, slices.dtype, decode, reads)
                 begin = time.perf_counter()
                 for number in np.random.default_rng(0).integers(0, len(slices), 200):
                     copy[int(number)]
@@ -91,4 +93,15 @@ def main(store: str, group: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("store", nargs="?")
+    parser.add_argument("group", nargs="?")
+    parser.add_argument("--reads", type=int, default=4000)
+    parser.add_argument("--toy", action="store_true", help="a tiny store of its own")
+    given = parser.parse_args()
+    if given.toy:
+        with tempfile.TemporaryDirectory() as place:
+            build("synthetic", store=place, tasks=1, subjects=4, resolution=32, workers_count=0)
+            main(place, "synthetic/task-0000", reads=20)
+    else:
+        main(given.store, given.group, given.reads)

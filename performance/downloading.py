@@ -1,6 +1,6 @@
 """A fetch from a server on this machine against curl, by turns.
 
-    python performance/downloading.py [--size 1000000000] [--repeats 3] [--folder FOLDER]
+    python performance/downloading.py [--size 1000000000] [--repeats 3] [--folder FOLDER] [--toy]
 
 The server is a process of its own that sends one file, over and over; both check nothing and write
 to the same disk. A figure is the best of the repeats, and the ratio is ours / curl's.
@@ -78,4 +78,7 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=1_000_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder")
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--toy", action="store_true", help="a megabyte, once")
+    given = parser.parse_args()
+    size, repeats = (1_000_000, 1) if given.toy else (given.size, given.repeats)
+    main(size, repeats, given.folder)

@@ -24,9 +24,9 @@ import SimpleITK as sitk
 
 from megamedical import build
 from megamedical.building.subject_job import Job, process
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.reporting.progress import Silence
-from megamedical.subjects.matching import Subject
+from megamedical.subjects.subject import Subject
 
 REPEATS = 7
 GROUP = FileGroup.model_validate(
@@ -73,7 +73,8 @@ def bare_read(folder: Path) -> None:
 
 def process_phantom(folder: Path) -> None:
     files = {name: folder / name for name in ("ct.nii.gz", "labels.nii.gz")}
-    subject = Subject("phantom", "phantom", {}, "ct.nii.gz", files)
+    masks = {"labels.nii.gz": [["labels.nii.gz"]]}
+    subject = Subject("phantom", "phantom", {}, "ct.nii.gz", files, ["ct.nii.gz"], masks)
     target = folder / "record.npz"
     target.unlink(missing_ok=True)
     failure = process(Job("phantom", "ct", GROUP, subject, 128, target, ""))

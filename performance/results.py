@@ -1,11 +1,13 @@
 """Every figure of docs/results.md, from the archives.
 
     python performance/results.py --mirror DIR --work DIR
+    python performance/results.py --toy
 
 Builds the stores, trains the networks, runs the benchmark, and writes the tables into the document
 between its `<!-- table: NAME -->` marks; the words around them are written by hand. Each stage
 leaves what the next one reads and goes on where it was, so the command may be given again after it
-was broken off: training takes hours without a GPU. What it needs:
+was broken off: training takes hours without a GPU. `--toy` does all of it with the miniatures of
+the tests and a few steps, in a folder of its own, and shows that it still works. What it needs:
 `pip install -e '.[universeg,benchmark]'`.
 """
 
@@ -13,38 +15,85 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from benchmark.board import wording
 from benchmark.board.tables import markdown_table
+from benchmark.ranking import leaderboard
 from benchmark.results import ENSEMBLE, read_results
-from benchmark.standings import Leaderboard, leaderboard
+from benchmark.standings import Leaderboard
 from megamedical.catalogue.datasets import catalog
 from universeg.weights.files import read_card
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "results.md"
-TRAINED_ON = ["drive", "msd/hippocampus", "mouse-brain-atlas"]
 HELD_OUT = ["acdc", "stare", "wbc"]
-SYNTHETIC = ["--tasks", "300", "--subjects", "20"]
-CHOICE = [
-    "tasks.roles=[train, extra]",
-    'tasks.unseen=["synthetic/task-029*", "mouse-brain-atlas/*thalamus", '
-    '"mouse-brain-atlas/*cerebellum", "mouse-brain-atlas/*olfactory-bulb"]',
-    "tasks.weights={dataset: {synthetic: 3, mouse-brain-atlas: 2}}",
-]
 LARGE = ["resolution=128", "batch_size=2", "optimiser.learning_rate=0.0005",
          "optimiser.warm_up=100", "evaluation.every=500"]  # fmt: skip
 SIZES = (1, 4, 16, 64)
-FREE = ["mean-mask", "nearest", "registration", "pixel-forest"]
 NETWORKS = ["universeg", "panet", "alpnet", "senet"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large it all is.
+
+    Attributes:
+        trained_on: datasets, beside the synthetic one.
+        tasks: synthetic ones.
+        subjects: of each of them.
+        unseen: tasks that are not trained on, by which weights are chosen.
+        weights: how often each dataset is drawn from.
+        settings: of every training.
+        methods: those that are not trained here.
+        limit: of the queries of a task.
+        workers: of a build.
+    """
+
+    trained_on: Sequence[str]
+    tasks: int
+    subjects: int
+    unseen: str
+    weights: str
+    settings: Sequence[str]
+    methods: Sequence[str]
+    limit: Sequence[str]
+    workers: int
+
+
+FULL = Scale(
+    trained_on=["drive", "msd/hippocampus", "mouse-brain-atlas"],
+    tasks=300,
+    subjects=20,
+    unseen='["synthetic/task-029*", "mouse-brain-atlas/*thalamus", '
+    '"mouse-brain-atlas/*cerebellum", "mouse-brain-atlas/*olfactory-bulb"]',
+    weights="{synthetic: 3, mouse-brain-atlas: 2}",
+    settings=[],
+    methods=["mean-mask", "nearest", "registration", "pixel-forest", "supervised"],
+    limit=[],
+    workers=os.cpu_count() or 1,
+)
+TOY = Scale(
+    trained_on=["drive", "msd/hippocampus"],
+    tasks=4,
+    subjects=8,
+    unseen='["synthetic/task-0003*"]',
+    weights="{synthetic: 3}",
+    settings=["steps=2", "evaluation.every=1", "evaluation.tasks=2"],
+    methods=["mean-mask", "nearest"],
+    limit=["--limit", "1"],
+    workers=0,
+)
 
 # Dice at S = 64 and its 95 % interval, as the paper has it (DOI 10.1109/ICCV51070.2023.01960).
 PUBLISHED = {
@@ -58,56 +107,96 @@ PUBLISHED = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mirror", type=Path, required=True, help="archives, as DATASET/FILE")
-    parser.add_argument("--work", type=Path, required=True, help="for stores, weights and rows")
+    parser.add_argument("--mirror", type=Path, help="archives, as DATASET/FILE")
+    parser.add_argument("--work", type=Path, help="for stores, weights and rows")
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     parser.add_argument(
         "--network", choices=NETWORKS, action="append", help="may be repeated (default: all)"
     )
+    parser.add_argument("--toy", action="store_true", help="all of it, tiny and in no time")
     given = parser.parse_args()
-    work = given.work.resolve()
-    build_stores(given.mirror.resolve(), work)
-    weights = {name: train(name, work) for name in given.network or NETWORKS}
-    evaluate(weights, work)
-    document = given.document.read_text(encoding="utf-8")
+    if given.toy:
+        with TemporaryDirectory() as folder:
+            work = Path(folder)
+            document = work / DOCUMENT.name
+            document.write_bytes(DOCUMENT.read_bytes())
+            make(miniatures(work / "mirror"), work, document, given.network or ["universeg"], TOY)
+    elif given.mirror and given.work:
+        networks = given.network or NETWORKS
+        make(given.mirror.resolve(), given.work.resolve(), given.document, networks, FULL)
+    else:
+        parser.error("give --mirror and --work, or --toy")
+
+
+def make(mirror: Path, work: Path, document: Path, networks: Sequence[str], scale: Scale) -> None:
+    """Everything, from the archives to the tables of the document."""
+    build_stores(mirror, work, scale)
+    weights = {name: train(name, work, scale) for name in networks}
+    evaluate(weights, work, scale, document.with_suffix(".csv"))
+    text = document.read_text(encoding="utf-8")
     for name, table in tables(weights, work):
-        document = replaced(document, name, table)
-    given.document.write_text(document, encoding="utf-8")
+        text = replaced(text, name, table)
+    document.write_text(text, encoding="utf-8")
 
 
-def build_stores(mirror: Path, work: Path) -> None:
+def miniatures(mirror: Path) -> Path:
+    """A mirror of tiny archives, as the tests have it."""
+    sys.path.append(str(ROOT / "tests" / "fixtures"))
+    from miniatures import DATASETS, write_mirror  # noqa: PLC0415
+
+    return write_mirror(mirror, {name: archives() for name, archives in DATASETS.items()})
+
+
+def build_stores(mirror: Path, work: Path, scale: Scale) -> None:
     """The stores that are trained on, in two resolutions, and the one that is held out."""
     for name, resolution, datasets in (
-        ("store64", 64, TRAINED_ON),
-        ("store128", 128, TRAINED_ON),
+        ("store64", 64, scale.trained_on),
+        ("store128", 128, scale.trained_on),
         ("heldout", 128, HELD_OUT),
     ):
-        where = ["--store", work / name, "--raw", work / "raw", "--resolution", resolution]
+        where = ["--store", work / name, "--raw", work / "raw", "--resolution", resolution,
+                 "--workers", scale.workers]  # fmt: skip
         if name != "heldout":
-            call("megamedical", "build", "synthetic", *SYNTHETIC, *where)
+            drawn = ["--tasks", scale.tasks, "--subjects", scale.subjects]
+            call("megamedical", "build", "synthetic", *drawn, *where)
         # A mirror may hold a part of an archive: 3 says that not all could be had.
         call("megamedical", "build", *datasets, *where, "--mirror", mirror, accepted=(0, 3))
 
 
-def train(model: str, work: Path) -> Path:
+def train(model: str, work: Path, scale: Scale) -> Path:
     """Train a network on slices of 64 pixels, then of 128; its weights."""
     small, large = work / "runs" / f"{model}-64", work / "runs" / f"{model}-128"
-    asked = ["--preset", "mini", *CHOICE, *([] if model == "universeg" else [f"model={model}"])]
+    choice = [
+        "tasks.roles=[train, extra]",
+        f"tasks.unseen={scale.unseen}",
+        f"tasks.weights={{dataset: {scale.weights}}}",
+    ]
+    asked = ["--preset", "mini", *choice, *([] if model == "universeg" else [f"model={model}"])]
     fewer = [] if model == "universeg" else ["steps=4000", "optimiser.warm_up=200"]
-    call("universeg", "train", *asked, *fewer, "--store", work / "store64", "--out", small)
+    call(
+        "universeg",
+        "train",
+        *asked,
+        *fewer,
+        *scale.settings,
+        "--store",
+        work / "store64",
+        "--out",
+        small,
+    )
     steps = 3000 if model == "universeg" else 1000
     begin = f"begin_with={small / 'best.safetensors'}"
-    call("universeg", "train", *asked, *LARGE, f"steps={steps}", begin,
+    call("universeg", "train", *asked, *LARGE, f"steps={steps}", begin, *scale.settings,
          "--store", work / "store128", "--out", large)  # fmt: skip
     return large / "best.safetensors"
 
 
-def evaluate(weights: dict[str, Path], work: Path) -> None:
+def evaluate(weights: dict[str, Path], work: Path, scale: Scale, table: Path) -> None:
     """The rows of all methods with 64 labelled slices, and of UniverSeg with fewer."""
-    asked = ["--store", work / "heldout", "--out", work / "results"]
+    asked = ["--store", work / "heldout", "--out", work / "results", *scale.limit]
     accepted = (0, 3)  # 3: the suite has tasks that the store lacks
     trained = [f"{name}:{path}" for name, path in weights.items()]
-    for method in [*FREE, *trained, "supervised"]:
+    for method in [*scale.methods, *trained]:
         call("megamedical-benchmark", "run", "--method", method, "--support-size", 64, *asked,
              accepted=accepted)  # fmt: skip
     few = [asked for asked in trained if asked.startswith("universeg:")]
@@ -116,7 +205,7 @@ def evaluate(weights: dict[str, Path], work: Path) -> None:
         call("megamedical-benchmark", "run", "--method", method, *sizes, *asked,
              accepted=accepted)  # fmt: skip
     call("megamedical-benchmark", "leaderboard", work / "results", "--store", work / "heldout",
-         "--html", work / "board.html", "--csv", DOCUMENT.with_suffix(".csv"))  # fmt: skip
+         "--html", work / "board.html", "--csv", table)  # fmt: skip
 
 
 def tables(weights: dict[str, Path], work: Path) -> Iterator[tuple[str, str]]:

@@ -133,9 +133,12 @@ def train(
         list[str] | None,
         typer.Argument(help="Settings to change: `support_size=16 tasks.roles=[train,extra]`."),
     ] = None,
-    store: Annotated[str, typer.Option(help="Folder or URL of the store.", metavar="PATH")] = "",
+    store: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder or URL of a store; may be given several times.", metavar="PATH"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("run"),
-    preset: Annotated[str, typer.Option(help="`v1`, `mini` or `demo`.")] = "v1",
+    preset: Annotated[str, typer.Option(help="`v1`, `base`, `mini` or `demo`.")] = "v1",
     config: Annotated[
         Path | None, typer.Option(help="YAML file of settings that differ from the preset.")
     ] = None,
@@ -153,8 +156,12 @@ def train(
         Path | None,
         typer.Option(help="Draw what augmentation makes of an episode, and train nothing."),
     ] = None,
+    preview_tasks: Annotated[
+        Path | None,
+        typer.Option(help="Draw tasks of the store and of each drawn family, and train nothing."),
+    ] = None,
 ) -> None:
-    """Train a network from the tasks of a store.
+    """Train a network from the tasks of a store, or of several, and from drawn ones.
 
     The same command goes on with a run that was broken off. Several GPUs: start it with `torchrun`.
     """
@@ -162,7 +169,7 @@ def train(
         from megamedical.errors import MegaMedicalError
 
         _expect_torch()
-        from universeg.training.command import preview, run
+        from universeg.training import command
 
         if not store:
             raise MegaMedicalError("No store was named", "Give --store, see `megamedical build`.")
@@ -170,9 +177,11 @@ def train(
         asked = [f"{name}={value}" for name, value in options.items() if value]
         asked += changes or []
         if preview_augmentation:
-            preview(store, preview_augmentation, preset, config, asked)
-        else:
-            run(store, out, preset, config, asked, device)
+            command.preview(store, preview_augmentation, preset, config, asked)
+        if preview_tasks:
+            command.preview_tasks(store, preview_tasks, preset, config, asked)
+        if not preview_augmentation and not preview_tasks:
+            command.run(store, out, preset, config, asked, device)
 
 
 @app.command()

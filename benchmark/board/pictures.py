@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
 from benchmark.evaluation import unpacked
+from benchmark.ranking import with_labels
 from benchmark.results import ENSEMBLE, POOL, ResultsError
-from benchmark.standings import Leaderboard, with_labels
+from benchmark.standings import Leaderboard
 from benchmark.suite import Suite
 from megamedical.store.store import Store
 

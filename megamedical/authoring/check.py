@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from megamedical.authoring.sample import Extent, FoundLabel, Sample, spread
-from megamedical.catalogue.manifest import DatasetManifest, FileGroup
+from megamedical.authoring.sample import Extent, FoundLabel, Sample
+from megamedical.catalogue.group import FileGroup
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, Stage, SubjectError, Unobtainable
 from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
-from megamedical.reading.images import suffix_of
-from megamedical.subjects.matching import (
-    WITHOUT_IMAGE,
-    WITHOUT_MASK,
-    Failure,
-    Subject,
-    Tree,
-    find_subjects,
-)
+from megamedical.reading.formats import suffix_of
+from megamedical.spread import spread
+from megamedical.subjects.masks import WITHOUT_IMAGE, WITHOUT_MASK
+from megamedical.subjects.matching import find_subjects
+from megamedical.subjects.subject import Failure, Subject, Tree
 
 QUESTION = "# ?"  # marks a line of a drafted manifest that its author has yet to look at
 _STRAY = 0.01  # share of what is labelled, below which a value without a name is no label
@@ -164,7 +161,7 @@ def condensed(paths: Iterable[str]) -> list[Unmatched]:
 
 def _check_group(dataset: str, name: str, group: FileGroup, tree: Tree, count: int) -> GroupCheck:
     subjects, failures = find_subjects(dataset, name, group, tree)
-    sample = Sample.of(group, spread(subjects, count))
+    sample = Sample.of(group, spread(subjects, count or len(subjects)))
     failures += [
         Failure.of(dataset, name, subject.name, _blamed(error, subject))
         for subject, error in sample.failures
@@ -244,5 +241,5 @@ def _blamed(error: SubjectError, subject: Subject) -> SubjectError:
 
 
 def _suspects(stage: Stage, subject: Subject) -> Iterator[str]:
-    masks = [path for paths in subject.masks.values() for path in paths]
+    masks = [*subject.all_masks()]
     yield from [*masks, *subject.images] if stage == "decode" else [*subject.images, *masks]

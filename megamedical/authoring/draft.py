@@ -16,13 +16,15 @@ from pydantic import ValidationError
 from megamedical.authoring.check import QUESTION
 from megamedical.authoring.label_names import label_names
 from megamedical.authoring.layout import Layout, find_layouts
-from megamedical.authoring.sample import spread
 from megamedical.catalogue import strict_yaml
-from megamedical.catalogue.manifest import MODALITIES, DatasetManifest
+from megamedical.catalogue.facts import MODALITIES
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, SubjectError
 from megamedical.files.folders import list_files
+from megamedical.reading.contract import Part
 from megamedical.reading.images import read_label_values
-from megamedical.reading.parts import Part, read_picture_part
+from megamedical.reading.parts import read_picture_part
+from megamedical.spread import spread
 
 _SAMPLE = 20  # masks that are read for their values
 _SHADES = 32  # values of a picture, from which on they are shades and not labels

@@ -15,12 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from megamedical.authoring.fields import Fields, shared_beginning
 from megamedical.catalogue.patterns import Pattern
-from megamedical.reading.images import suffix_of
+from megamedical.reading.formats import sought_dimension, suffix_of
 from megamedical.task_id import slug
-
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
-VOLUMES = frozenset({".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz"})
 
 _IMAGE = "images?|imgs?|scans?|volumes?|photos?|pictures?"
 _KIND = "ct|mri?|pet|t1|t1w|t1ce|t1c|t1gd|t2|t2w|flair|adc|dwi|orig|norm"
@@ -32,13 +30,6 @@ _IMAGE_NAME = re.compile(f"{_IMAGE}|{_KIND}", re.IGNORECASE)
 _MASK_NAME = re.compile(_MASK, re.IGNORECASE)
 _IMAGE_ENDING = re.compile(rf"[ _.-]({_IMAGE}|{_KIND}|000[0-9])$", re.IGNORECASE)
 _MASK_ENDING = re.compile(rf"[ _.-]({_MASK})$", re.IGNORECASE)
-_PERSON = re.compile("patient|subject|sub|person|pat|case", re.IGNORECASE)
-_PART = re.compile("(train|test|val|valid|dev)(ing|idation)?|tr|ts|va", re.IGNORECASE)
-_TOKEN = re.compile(r"[0-9]+|[A-Za-z]+|[^0-9A-Za-z]")
-_COUNTED = re.compile(
-    f"{_PERSON.pattern}|frame|slice|session|ses|visit|view|eye|phase|time", re.IGNORECASE
-)
-_FURTHER_NAMES = ("part", "piece", "item", "rest")
 
 
 class _Reading(NamedTuple):
@@ -76,7 +67,7 @@ def find_layouts(paths: Iterable[str]) -> list[Layout]:
     in another format. A mask may be a file for each label or for each object.
     """
     files = sorted(path for path in paths if _dimension(path) and not re.search("[{}]", path))
-    folders = len(_shared([path.split("/")[:-1] for path in files]))
+    folders = len(shared_beginning([path.split("/")[:-1] for path in files]))
     for split in (_by_words, _by_formats, _by_one_image):
         images, masks = split(files, folders)
         ours = {path: [*_readings(path, folders, is_mask=False)] for path in images}
@@ -98,8 +89,7 @@ class _Pair(NamedTuple):
 
 
 def _dimension(path: str) -> int:
-    suffix = suffix_of(Path(path))
-    return 3 if suffix in VOLUMES else 2 if suffix in PICTURES else 0
+    return sought_dimension(Path(path))
 
 
 def _stem(name: str) -> str:
@@ -250,7 +240,7 @@ def _layout(name: str, pairs: Sequence[_Pair], images: _Readings, files: Sequenc
     for pair in kept:
         masks_of[pair.path].append(pair.mask.shape.format(*pair.mask.key))
     keys = {pair.path: pair.image.key for pair in kept}
-    fields = _Fields([*keys.values()])
+    fields = Fields([*keys.values()])
     same = {path for path, found in images.items() if any(r.shape == shape for r in found)}
     masks = {label: mask.format(*fields.texts) for label, mask in shapes.items()}
     if has_objects:
@@ -283,105 +273,7 @@ def _with_object(shape: str, label: str) -> str:
     return f"{before}{{{{object}}}}{after}"
 
 
-class _Fields:
-    """What varies among keys, by name, and the keys' texts with the fields in them."""
-
-    def __init__(self, keys: Sequence[tuple[str, ...]]) -> None:
-        columns = [[*column] for column in zip(*keys, strict=True)]
-        pieces = [_pieces(column) for column in columns]
-        if all(isinstance(piece, str) for column in pieces for piece in column):
-            pieces[-1] = [tuple(columns[-1])]
-        self.values: dict[str, tuple[str, ...]] = {}
-        self.texts = ["".join(self._texts(column)) for column in pieces]
-        self._count = len(keys)
-
-    def _texts(self, pieces: Sequence[str | tuple[str, ...]]) -> Iterator[str]:
-        before = ""
-        for piece in pieces:
-            if isinstance(piece, str):
-                yield piece
-                before += piece
-            else:
-                yield f"{{{self._name(piece, before)}}}"
-                before = ""
-
-    def _name(self, values: tuple[str, ...], before: str) -> str:
-        """The name of what varies, which is the same wherever it says the same."""
-        for name, known in self.values.items():
-            if known == values:
-                return name
-        word = re.search(r"([A-Za-z]{2,})[ _.-]?$", before)
-        is_known = word and _COUNTED.fullmatch(word[1])
-        wanted = "part" if _are_parts(values) else "case"
-        names = [word[1].lower() if word and is_known else wanted, "case", *_FURTHER_NAMES]
-        free = next((n for n in names if n not in self.values), f"more{'_' * len(self.values)}")
-        self.values[free] = values
-        return free
-
-    @property
-    def patient(self) -> str:
-        """The field that most likely says whose image it is."""
-        for name in self.values:
-            if _PERSON.fullmatch(name):
-                return name
-        return next((name for name in self.values if name != "part"), next(iter(self.values)))
-
-    @property
-    def subject(self) -> str:
-        """The fewest fields that are of one image only, the patient first."""
-        names = sorted(self.values, key=lambda name: (name != self.patient, name == "part"))
-        for count in range(1, len(names)):
-            values = zip(*(self.values[name] for name in names[:count]), strict=True)
-            if len({*values}) == self._count:
-                names = names[:count]
-                break
-        return "-".join(f"{{{name}}}" for name in names)
-
-
-def _are_parts(values: Sequence[str]) -> bool:
-    """Whether what varies says which part of the dataset it is: one of very few, or a split."""
-    few = len({*values})
-    return len(values) >= 10 * few or all(_PART.fullmatch(v.strip(" _-")) for v in values)
-
-
-def _pieces(column: Sequence[str]) -> list[str | tuple[str, ...]]:
-    """Texts cut where they begin and end to differ: what all have, and what each has instead."""
-    tokens = [_TOKEN.findall(text) for text in column]
-    if len({len(each) for each in tokens}) == 1:
-        places = [tuple(place) for place in zip(*tokens, strict=True)]
-        if all(len({*place}) == 1 or all(text.isalnum() for text in place) for place in places):
-            return _joined(place[0] if len({*place}) == 1 else place for place in places)
-    before = _shared(tokens)
-    after = _shared([each[len(before) :][::-1] for each in tokens])[::-1]
-    middle = tuple("".join(each[len(before) : len(each) - len(after)]) for each in tokens)
-    if not all(middle):
-        return [tuple(column)]
-    return [text for text in ("".join(before), middle, "".join(after)) if text]
-
-
-def _joined(pieces: Iterable[str | tuple[str, ...]]) -> list[str | tuple[str, ...]]:
-    """Pieces that follow each other as one, where both vary."""
-    joined: list[str | tuple[str, ...]] = []
-    for piece in pieces:
-        last = joined[-1] if joined else ""
-        if isinstance(piece, tuple) and isinstance(last, tuple):
-            joined[-1] = tuple(a + b for a, b in zip(last, piece, strict=True))
-        else:
-            joined.append(piece)
-    return joined
-
-
-def _shared(texts: Sequence[Sequence[str]]) -> list[str]:
-    """What all begin with."""
-    shared = []
-    for place in zip(*texts, strict=False):
-        if len({*place}) > 1:
-            break
-        shared.append(place[0])
-    return shared
-
-
-def _narrowed(shape: str, fields: _Fields, same: Collection[str], files: Sequence[str]) -> str:
+def _narrowed(shape: str, fields: Fields, same: Collection[str], files: Sequence[str]) -> str:
     """The pattern of images, its fields as open as they may be without fitting other files."""
     numbers = {
         name: "[0-9]+"

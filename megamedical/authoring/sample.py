@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.errors import SubjectError
 from megamedical.reading.scan import Segmentation
 from megamedical.subjects.assembly import Assembly
 from megamedical.subjects.decoding import decode
-from megamedical.subjects.matching import Subject
-
-T = TypeVar("T")
+from megamedical.subjects.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -121,13 +119,6 @@ class Sample:
         for label, box in segmentation.boxes().items():
             self._pixels[label] += int(np.count_nonzero(segmentation.mask(label, box)))
             self._masks[label] += 1
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """So many items, evenly spread over all; every one for a count of 0."""
-    if not count or len(items) <= count:
-        return list(items)
-    return [items[round(place)] for place in np.linspace(0, len(items) - 1, count)]
 
 
 def _extent(found: Sequence[tuple[float, ...]]) -> Extent | None:

@@ -16,9 +16,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from megamedical.building.record import MaskEntry, Record, SubjectFacts, read_about
+from megamedical.building.record import (
+    DamagedRecord,
+    MaskEntry,
+    Record,
+    Staged,
+    SubjectFacts,
+    read_about,
+)
+from megamedical.building.splits import SPLITTING
 from megamedical.building.subject_job import PROCESSING, digest, facts_that_matter
-from megamedical.catalogue.manifest import Group
+from megamedical.catalogue.group import Group
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file
 from megamedical.store.location import Location
@@ -41,7 +49,7 @@ class GroupJob:
     role: str
     resolution: int
     seed: int
-    records: Mapping[str, Path]
+    records: Mapping[str, Staged]
     splits: Mapping[str, str]
     tables: Path
 
@@ -65,12 +73,20 @@ class PackedGroup:
         return f"{self.dataset}/{self.name}"
 
 
+class DamagedRecords(Exception):
+    """The records of some subjects of a group are not what was written."""
+
+    def __init__(self, subjects: Sequence[str]) -> None:
+        super().__init__(subjects)
+        self.subjects = subjects
+
+
 @dataclass(frozen=True, eq=False)
 class _Member:
     """A subject on its way into the arrays: where its first image and its first mask come."""
 
     facts: SubjectFacts
-    path: Path
+    staged: Staged
     images: Sequence[int]
     masks: Sequence[int]
     entries: Sequence[MaskEntry]
@@ -79,7 +95,11 @@ class _Member:
 
 
 def pack(job: GroupJob) -> PackedGroup:
-    """Write one group's arrays into the store, and its rows beside its records."""
+    """Write one group's arrays into the store, and its rows beside its records.
+
+    Raises:
+        DamagedRecords: records are not what was written, and are to be made again.
+    """
     members = list(_members(job))
     fingerprint = _fingerprint(job, members)
     images = sum(len(member.images) for member in members)
@@ -106,7 +126,14 @@ def pack(job: GroupJob) -> PackedGroup:
 
 def _members(job: GroupJob) -> Iterator[_Member]:
     """The subjects in the order of their names, with what is kept of each."""
-    about = {subject: read_about(path) for subject, path in sorted(job.records.items())}
+    about, damaged = {}, []
+    for subject, staged in sorted(job.records.items()):
+        try:
+            about[subject] = read_about(staged)
+        except DamagedRecord:
+            damaged.append(subject)
+    if damaged:
+        raise DamagedRecords(damaged)
     dropped = _too_small(job.group, [entries for _, entries in about.values()])
     first_image = first_mask = 0
     for subject, (facts, entries) in about.items():
@@ -136,6 +163,7 @@ def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
         {
             "format": FORMAT,
             "processing": PROCESSING,
+            "splitting": SPLITTING,
             "resolution": job.resolution,
             "seed": job.seed,
             "path": f"{job.dataset}/{job.name}",
@@ -165,9 +193,16 @@ def _write_arrays(
         mask_array = create_array(group, "masks", masks, job.resolution)
         with _Appender(image_array) as image_end, _Appender(mask_array) as mask_end:
             for member in members:
-                record = Record.load(member.path)
+                record = _whole(member)
                 image_end.append(record.images[list(member.images)])
                 mask_end.append(record.masks[list(member.masks)])
+
+
+def _whole(member: _Member) -> Record:
+    try:
+        return Record.load(member.staged)
+    except DamagedRecord as error:
+        raise DamagedRecords([member.facts.subject]) from error
 
 
 def create_array(group: Any, name: str, length: int, resolution: int) -> Any:  # noqa: ANN401

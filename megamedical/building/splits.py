@@ -1,42 +1,41 @@
-"""Train, dev and test: 60/20/20 of the patients of a group (paper.md, Data)."""
+"""Train, dev and test: 60/20/20 of the patients (paper.md, Data)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable
+from itertools import accumulate
 
 from megamedical.store.tables import SHARES
 
+SPLITTING = "2"  # counts up whenever the same patients are split in another way
 
-def assign_splits(groups: Mapping[str, Collection[str]], seed: int) -> dict[str, str]:
-    """The split of every patient of groups that may share patients.
 
-    Patients come in the order of a hash of the seed and their name, those of most groups first, and
-    each goes where its groups lack most. So the split depends on nothing but its arguments, a
-    patient is in one split whatever groups it is in, and in a group whose patients are its own
-    each split has its share of the patients to within one.
+def assign_splits(dataset: str, patients: Iterable[str], seed: int) -> dict[str, str]:
+    """The split of every patient of groups of a dataset that may share patients.
+
+    Patients stand in the order of a hash of the seed, the dataset and their name, and the order is
+    cut where the shares end. So a patient's split depends on nothing but the arguments, it is the
+    same in whatever groups the patient is, and each split has its share to within one.
+
+    A patient who comes or goes moves at most two others, one across each cut, and nobody between
+    train and test: a partial download or a growing collection leaves test sets as they were, but
+    for that. Another group of patients who are there already moves nobody.
 
     Args:
-        groups: the patients of each group, by the group's name.
+        dataset: its id.
+        patients: of all these groups; in what order, and how often, does not matter.
         seed: another seed gives another split.
     """
-    lacking = {
-        name: {split: share * len(set(patients)) for split, share in SHARES.items()}
-        for name, patients in groups.items()
+    ranked = sorted({*patients}, key=lambda patient: _rank(seed, dataset, patient))
+    cuts = [round(share * len(ranked)) for share in accumulate(SHARES.values())]
+    starts = [0, *cuts[:-1]]
+    return {
+        patient: split
+        for split, start, cut in zip(SHARES, starts, cuts, strict=True)
+        for patient in ranked[start:cut]
     }
-    members: dict[str, list[str]] = {}
-    for name, patients in groups.items():
-        for patient in set(patients):
-            members.setdefault(patient, []).append(name)
-    splits = {}
-    for patient in sorted(members, key=lambda p: (-len(members[p]), _rank(seed, p))):
-        needs = [lacking[name] for name in members[patient]]
-        split = max(SHARES, key=lambda split: min(need[split] for need in needs))
-        for need in needs:
-            need[split] -= 1
-        splits[patient] = split
-    return splits
 
 
-def _rank(seed: int, patient: str) -> str:
-    return hashlib.sha256(f"{seed}/{patient}".encode()).hexdigest()
+def _rank(seed: int, dataset: str, patient: str) -> str:
+    return hashlib.sha256(f"{seed}/{dataset}/{patient}".encode()).hexdigest()

@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from megamedical.building.record import Record, SubjectFacts, is_current
-from megamedical.catalogue.manifest import DrawnGroup, FileGroup, Group
+from megamedical.catalogue.group import DrawnGroup, FileGroup, Group
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.files.checksums import sha256_of
 from megamedical.files.disk import explain_full
@@ -22,7 +22,7 @@ from megamedical.processing.slicing import slice_subject
 from megamedical.reading.scan import LabelMap, Scan, Segmentation
 from megamedical.subjects.assembly import Assembly
 from megamedical.subjects.decoding import decode
-from megamedical.subjects.matching import Failure, Subject
+from megamedical.subjects.subject import Failure, Subject
 
 PROCESSING = "1"  # counts up whenever the same input gives other slices; a test holds it to that
 
@@ -40,8 +40,8 @@ class Job:
     fingerprint: str
 
 
-def fingerprint_of(group: Group, subject: Subject, resolution: int, source: str) -> str:
-    """What a record is made from: the code, the group's facts, the subject's files, their source.
+def basis_of(group: Group, resolution: int, source: str) -> str:
+    """What all records of a group are made from: the code, the group's facts, and their source.
 
     `source` identifies the archives that the files were unpacked from.
     """
@@ -49,10 +49,15 @@ def fingerprint_of(group: Group, subject: Subject, resolution: int, source: str)
         "processing": PROCESSING,
         "resolution": resolution,
         "group": facts_that_matter(group),
-        "subject": [subject.name, subject.patient, dict(subject.fields), sorted(subject.files)],
         "source": source,
     }
     return digest(facts)
+
+
+def fingerprint_of(basis: str, subject: Subject) -> str:
+    """What a record is made from: that of its group, and the subject's files."""
+    files = sorted(subject.files)
+    return digest([basis, subject.name, subject.patient, dict(subject.fields), files])
 
 
 def facts_that_matter(group: Group) -> dict[str, object]:
@@ -74,9 +79,7 @@ def process(job: Job) -> Failure | None:
         facts, scan, segmentation = _read(job)
         with _blaming(job.subject.image):
             slices = slice_subject(scan, segmentation, job.group, job.resolution)
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        with explain_full(job.target.parent, None, "staged records"):
-            Record.of(facts, slices).save(job.target, job.fingerprint)
+        _stage(Record.of(facts, slices), job)
     except SubjectError as error:
         return Failure.of(job.dataset, job.group_name, job.subject.name, error)
     except MegaMedicalError:
@@ -85,6 +88,19 @@ def process(job: Job) -> Failure | None:
         unforeseen = SubjectError("process", job.subject.image, f"{type(error).__name__}: {error}")
         return Failure.of(job.dataset, job.group_name, job.subject.name, unforeseen)
     return None
+
+
+def _stage(record: Record, job: Job) -> None:
+    """Write a record; a disk that does not take it is not the subject's fault."""
+    folder = job.target.parent
+    try:
+        with explain_full(folder, None, "staged records"):
+            record.save(job.target, job.fingerprint)
+    except OSError as error:
+        raise MegaMedicalError(
+            f"{folder} cannot be written to: {error.strerror or error}",
+            "Allow yourself to write there, or name another folder: --raw.",
+        ) from error
 
 
 def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
@@ -122,10 +138,10 @@ def _read_files(group: FileGroup, subject: Subject) -> tuple[Scan, Segmentation]
         scan = assembly.scan
 
     def read(pattern: str, name: str | int | None = None) -> NDArray[Any]:
-        with _blaming(next(iter(subject.masks[pattern]), subject.image)):
+        with _blaming(next(subject.masks_of(pattern), subject.image)):
             return assembly.label_values(pattern, name)
 
-    with _blaming(next((path for paths in subject.masks.values() for path in paths), "")):
+    with _blaming(next(subject.all_masks(), "")):
         return scan, decode(group, read, scan.voxels.shape)
 
 

@@ -9,7 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from megamedical.catalogue.manifest import Archive, DatasetManifest, FileGroup, Role, read_manifest
+from megamedical.catalogue.archive import Archive
+from megamedical.catalogue.group import FileGroup
+from megamedical.catalogue.manifest import DatasetManifest, Role
+from megamedical.catalogue.manifest_file import read_manifest
 from megamedical.errors import ManifestError, SelectionError
 
 if TYPE_CHECKING:

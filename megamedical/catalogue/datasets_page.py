@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
-from megamedical.catalogue.manifest import DatasetManifest, FileGroup, Licence
+from megamedical.catalogue.group import FileGroup
+from megamedical.catalogue.manifest import DatasetManifest
+from megamedical.catalogue.terms import Licence
 from megamedical.files.writing import whole_file
 
 PAGE = Path("docs/datasets.md")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from megamedical.catalogue.datasets import Catalog
-from megamedical.catalogue.manifest import Citation, DatasetManifest
+from megamedical.catalogue.manifest import DatasetManifest
+from megamedical.catalogue.terms import Citation
 from megamedical.task_id import slug
 
 

@@ -10,6 +10,11 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 
+# What a folder of a person's scan is called, up to what says which visit it was.
+PERSON = (
+    r"[^/]+?(?=/|[._-](?i:ses(?:s|sion)?[-_]?[0-9a-z]+|visit[-_]?[0-9]*|(?:v|m|y|tp)[0-9]{1,3}"
+    r"|bl|base|baseline|followup[0-9]*|long)(?=[/._-]))"
+)
 _TOKEN = re.compile(r"\{(?P<field>[a-z_]+)(?::(?P<what>(?:[^{}]|\{[0-9,]+\})+))?\}")
 
 
@@ -25,6 +30,11 @@ class Pattern:
 
     >>> Pattern("{case}_{part}", Pattern("{case:a_[0-9]}/{part}")).match("a_1_2")
     {'case': 'a_1', 'part': '2'}
+
+    `<person>` in what a field matches stands for a name up to what says the visit:
+
+    >>> Pattern("{who:<person>}{visit:[^/]*}/mri/norm.mgz").match("Sub0003_Ses1/mri/norm.mgz")
+    {'who': 'Sub0003', 'visit': '_Ses1'}
     """
 
     def __init__(self, text: str, like: Pattern | None = None) -> None:
@@ -81,6 +91,7 @@ class Pattern:
                 parts.append(f"(?P={field})")
             else:
                 seen.add(field)
-                parts.append(f"(?P<{field}>{token['what'] or elsewhere.get(field, '[^/]+?')})")
+                what = token["what"] or elsewhere.get(field, "[^/]+?")
+                parts.append(f"(?P<{field}>{what.replace('<person>', PERSON)})")
         parts.append(re.escape(self.text[position:]))
         return re.compile("".join(parts))

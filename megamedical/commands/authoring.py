@@ -109,7 +109,7 @@ def check(
     with errors_explained():
         from megamedical.authoring.check import check as run
         from megamedical.authoring.check import questions_in
-        from megamedical.catalogue.manifest import read_manifest
+        from megamedical.catalogue.manifest_file import read_manifest
         from megamedical.errors import ManifestError
 
         if not manifest.is_file():

@@ -30,7 +30,7 @@ from megamedical.task_id import home_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from megamedical.building.build import BuildReport
+    from megamedical.building.report import BuildReport
     from megamedical.store.store import Store
 
 _SHOWN = 20  # failures, before the summary points to the table
@@ -51,8 +51,11 @@ def build(
         typer.Option(min=0, help="Processes; 0 for this one alone. (default: one per core)"),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to work with, tcp://HOST:PORT.")
+        str | None, typer.Option(help="Dask scheduler to work with, tls://HOST:PORT.")
     ] = None,
+    subject_minutes: Annotated[
+        float, typer.Option(min=0.01, help="Longest that a worker may take for one subject.")
+    ] = 30,
     tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
@@ -87,6 +90,7 @@ def build(
             resolution=resolution,
             workers_count=workers,
             scheduler=scheduler,
+            subject_minutes=subject_minutes,
             tasks=tasks,
             subjects=subjects,
             seed=seed,

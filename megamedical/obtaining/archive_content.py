@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.archive import Archive
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.files.folders import files_in, list_files
 from megamedical.obtaining.sources import obtain
 from megamedical.unpacking.archives import unpack

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.datasets import Selection
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
 from megamedical.files.disk import in_words
 from megamedical.obtaining.fetch import arrived

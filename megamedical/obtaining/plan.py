@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.datasets import Selection
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.obtaining.sources import archive_folder, places
 
 _MASK = 0.1  # what compression leaves of a mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.archive import Archive
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import Algorithm, Digest
@@ -103,6 +104,9 @@ class Match(NamedTuple):
     name: str
 
 
+_Way = Callable[[Path, Sequence[str]], Match | None]
+
+
 class Shelf:
     """The archives that a file may be; whether a user has named them."""
 
@@ -140,7 +144,7 @@ class Shelf:
             Unknown: none has.
             Refusal: several have.
         """
-        ways = (self._by_name, self._by_content)
+        ways: tuple[_Way, ...] = (self._by_name, self._by_content)
         for recognised, base in product(ways, (folder, folder.parent)):
             names = _spread([file.relative_to(base).as_posix() for file in files])
             match = recognised(folder, names)
@@ -167,7 +171,12 @@ class Shelf:
     def _by_looks(self, file: Path) -> Match:
         names = names_in(file)
         inside = _spread(names)
-        match = self._by_name(file, inside) or self._by_content(file, inside)
+        # A name that is given to several versions is believed where its masks are there too.
+        match = (
+            self._by_name(file, inside, is_whole=True)
+            or self._by_content(file, inside)
+            or self._by_name(file, inside)
+        )
         if match is None:
             said = f"none of the {len(names)} files in it" if names else "nothing in it"
             raise Unknown(
@@ -177,8 +186,10 @@ class Shelf:
             )
         return match
 
-    def _by_name(self, file: Path, inside: Sequence[str]) -> Match | None:
-        """The archive of that name, if it may hold such files.
+    def _by_name(
+        self, file: Path, inside: Sequence[str], *, is_whole: bool = False
+    ) -> Match | None:
+        """The archive of that name, if it may hold such files; `is_whole` if masks are among them.
 
         Raises:
             Refusal: archives of several datasets have this name.
@@ -191,6 +202,8 @@ class Shelf:
             found = self._names.get(_simple(file.name)) or self._stems.get(_stem(file.name), [])
         if inside:
             found = [known for known in found if known.count(inside)]
+        if inside and is_whole:
+            found = [known for known in found if known.may_hold(inside)]
         if not found:
             return None
         if len(found) > 1:

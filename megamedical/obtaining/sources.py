@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.archive import Archive
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.files.checksums import Algorithm, Digest, digest_of, read_sums
 from megamedical.files.folders import files_in, sha256_of_files, state_of_files

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import Group
+from megamedical.catalogue.group import Group
 from megamedical.processing import resampling
 from megamedical.processing.resampling import Weights
 from megamedical.reading.scan import Scan

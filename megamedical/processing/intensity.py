@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import Intensity
+from megamedical.catalogue.group import Intensity
 from megamedical.errors import SubjectError
 from megamedical.processing.grid import Axis
 from megamedical.processing.resampling import Weights

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import Group
+from megamedical.catalogue.group import Group
 from megamedical.errors import SubjectError
 from megamedical.processing.grid import Axis, standard_axes
 from megamedical.processing.intensity import Range, intensity_range, standard_planes
@@ -42,7 +42,7 @@ class SliceOfLabel:
 
 
 @dataclass(frozen=True, eq=False)
-class Slices:
+class CutSlices:
     """All that is kept of a subject: each slice once, however many labels are seen in it.
 
     `images` maps (plane, index) to (H, W) float32 in [0, 1]. A slice lies as a radiologist sees it:
@@ -54,7 +54,9 @@ class Slices:
     masks: Sequence[SliceOfLabel]
 
 
-def slice_subject(scan: Scan, segmentation: Segmentation, group: Group, resolution: int) -> Slices:
+def slice_subject(
+    scan: Scan, segmentation: Segmentation, group: Group, resolution: int
+) -> CutSlices:
     """Every slice that the tasks of a group keep of one subject.
 
     Args:
@@ -76,14 +78,14 @@ def slice_subject(scan: Scan, segmentation: Segmentation, group: Group, resoluti
 
 def _slice_picture(
     scan: Scan, segmentation: Segmentation, axes: Sequence[Axis], intensities: Range
-) -> Slices:
+) -> CutSlices:
     image = shrink(intensities.scale(scan.voxels.astype(np.float32)), *axes)
     middle = axes[0].resolution // 2
     masks = [
         SliceOfLabel(PICTURE, middle, label, ("mid",), soft_mask(segmentation, label, box, axes))
         for label, box in segmentation.boxes().items()
     ]
-    return Slices({(PICTURE, middle): image}, masks)
+    return CutSlices({(PICTURE, middle): image}, masks)
 
 
 def _slice_volume(
@@ -92,7 +94,7 @@ def _slice_volume(
     axes: Sequence[Axis],
     intensities: Range,
     planes: Sequence[str],
-) -> Slices:
+) -> CutSlices:
     masks = []
     for label, box in segmentation.boxes().items():
         voxels = segmentation.mask(label, box)
@@ -113,7 +115,7 @@ def _slice_volume(
         )
         for plane, index in dict.fromkeys((mask.plane, mask.index) for mask in masks)
     }
-    return Slices(images, masks)
+    return CutSlices(images, masks)
 
 
 def _chosen(

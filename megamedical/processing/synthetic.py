@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from megamedical.catalogue.manifest import DrawnGroup, Generator
+from megamedical.catalogue.group import DrawnGroup
+from megamedical.catalogue.manifest import Generator
 
 Field = NDArray[np.float64]
 Labels = NDArray[np.uint8]

@@ -8,37 +8,20 @@ run lengths of masks by label.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.reading.contract import Part
+from megamedical.reading.formats import reader_of
 from megamedical.reading.library_errors import blaming
-from megamedical.reading.luma import luma
-from megamedical.reading.video import count_frames, is_video, read_frame
-from megamedical.reading.volume import Volume
+from megamedical.reading.luma import one_value_a_pixel
 
-_HDF5 = (".h5", ".hdf5")
-_TIFF = (".tif", ".tiff")
-_TO_LPS = np.diag([-1.0, -1.0, 1.0])  # from RAS, which nibabel speaks
 _LARGEST = 1 << 34  # pixels of one mask: more is a damaged or hostile header
-
-
-@dataclass(frozen=True)
-class Part:
-    """What is meant of a file: an array by name, one of its pictures, one of its channels.
-
-    Pictures are counted from 0 along the first axis, channels from 0 along the last; `any` is the
-    brightest of the colours.
-    """
-
-    array: str = ""
-    frame: int | None = None
-    channel: int | Literal["any"] | None = None
 
 
 def count_pictures(path: Path, array: str = "") -> int:
@@ -48,14 +31,7 @@ def count_pictures(path: Path, array: str = "") -> int:
         SubjectError: the file is damaged, or holds no array of that name.
     """
     with blaming(path):
-        if is_video(path):
-            return count_frames(path)
-        if path.suffix.lower() in _TIFF:
-            from PIL import Image
-
-            with Image.open(path) as picture:
-                return int(getattr(picture, "n_frames", 1))
-        return int(_shape(path, array)[0])
+        return reader_of(path).count(path, array)
 
 
 def told_of_pictures(path: Path, array: str) -> list[str]:
@@ -65,7 +41,7 @@ def told_of_pictures(path: Path, array: str) -> list[str]:
         SubjectError: the file is damaged, or holds no array of that name.
     """
     with blaming(path):
-        told = _pixels(path, Part(array)).tolist()
+        told = reader_of(path).part(path, Part(array)).tolist()
     return [each.decode() if isinstance(each, bytes) else str(each) for each in told]
 
 
@@ -86,38 +62,7 @@ def read_picture_part(path: Path, part: Part) -> NDArray[Any]:
         SubjectError: the file is damaged, has no such part, or the part is no picture.
     """
     with blaming(path):
-        pixels = _pixels(path, part)
-    if part.channel == "any" and pixels.ndim == 3:
-        pixels = pixels[..., :3].max(axis=-1) if pixels.shape[-1] > 2 else pixels[..., 0]
-    elif part.channel is not None and part.channel != "any" and pixels.ndim == 3:
-        if part.channel >= pixels.shape[-1]:
-            raise SubjectError("read", path.name, f"has no channel {part.channel}")
-        pixels = pixels[..., part.channel]
-    if pixels.ndim == 3 and pixels.shape[-1] == 3:
-        pixels = luma(pixels)
-    if pixels.ndim != 2:
-        raise SubjectError("read", path.name, f"has shape {pixels.shape} there, not (H, W)")
-    return np.ascontiguousarray(pixels)
-
-
-def read_volume_part(path: Path, channel: int) -> Volume:
-    """One of the volumes of a NIfTI file that holds several of one grid.
-
-    Raises:
-        SubjectError: the file is damaged, or holds no such volume.
-    """
-    import nibabel as nib
-    from nibabel.affines import voxel_sizes
-
-    with blaming(path):
-        image = nib.load(path)
-        if len(image.shape) != 4 or channel >= image.shape[3]:
-            raise SubjectError("read", path.name, f"has no channel {channel}: it is {image.shape}")
-        voxels = np.asanyarray(image.dataobj[..., channel])
-    spacing = voxel_sizes(image.affine)
-    directions = _TO_LPS @ image.affine[:3, :3] / spacing
-    origin = _TO_LPS @ image.affine[:3, 3]
-    return Volume(voxels.T, directions, tuple(spacing.tolist()), tuple(origin.tolist()))
+        return one_value_a_pixel(reader_of(path).part(path, part), path, part.channel)
 
 
 def read_run_lengths(path: Path, entry: str, label: str) -> NDArray[np.bool_]:
@@ -162,52 +107,3 @@ def _numbers(text: str) -> list[int]:
             numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
             value = shift = 0
     return numbers
-
-
-def _shape(path: Path, array: str) -> tuple[int, ...]:
-    suffix = path.suffix.lower()
-    if suffix in _HDF5:
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            return tuple(file[array].shape)
-    if suffix == ".npy":
-        return np.load(path, mmap_mode="r", allow_pickle=False).shape
-    return _named(path, array).shape
-
-
-def _pixels(path: Path, part: Part) -> NDArray[Any]:
-    suffix = path.suffix.lower()
-    if suffix in _HDF5:
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            found = file[part.array]
-            return np.asarray(found[() if part.frame is None else part.frame])
-    if suffix in (".mat", ".npz"):
-        found = _named(path, part.array)
-        return found if part.frame is None else found[part.frame]
-    if suffix == ".npy":
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        return np.asarray(stored if part.frame is None else stored[part.frame])
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        import nibabel as nib
-
-        return np.squeeze(np.asanyarray(nib.load(path).dataobj)).T
-    if is_video(path) and part.frame is not None:
-        return read_frame(path, part.frame)
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        if part.frame is not None:
-            picture.seek(part.frame)
-        return np.asarray(picture)
-
-
-def _named(path: Path, array: str) -> NDArray[Any]:
-    if path.suffix.lower() == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return np.asarray(arrays[array])
-    from scipy.io import loadmat
-
-    return np.asarray(loadmat(path, variable_names=[array])[array])

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import MegaMedicalError, SubjectError
+from megamedical.reading.contract import Part, Reader
 from megamedical.reading.library_errors import blaming
 
 if TYPE_CHECKING:
@@ -32,9 +33,19 @@ _ONLY = {"format_whitelist": "avi,mov", "protocol_whitelist": "file"}
 _ONE_AT_A_TIME = Lock()
 
 
-def is_video(path: Path) -> bool:
-    """Whether a file's name says that it is a video."""
-    return path.suffix.lower() in VIDEOS
+class VideoReader(Reader):
+    """Frames of a video."""
+
+    def part(self, path: Path, part: Part) -> NDArray[Any]:
+        """See `Reader`."""
+        if part.frame is None:
+            raise SubjectError("read", path.name, "is a video: which of its frames is meant?")
+        return read_frame(path, part.frame)
+
+    def count(self, path: Path, array: str) -> int:
+        """See `Reader`."""
+        del array  # has no name
+        return count_frames(path)
 
 
 def count_frames(path: Path) -> int:

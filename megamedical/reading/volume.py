@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.scan import Scan
 
+_TO_LPS = np.diag([-1.0, -1.0, 1.0])  # from RAS
 SHEAR = 1e-3  # largest cosine between two axes of a volume that counts as rounding
 
 
@@ -57,3 +58,12 @@ def canonical(volume: Volume) -> Scan:
     codes = aff2axcodes(affine, (("R", "L"), ("A", "P"), ("I", "S")))
     spacing = tuple(float(volume.spacing[axis]) for axis in of_world[::-1])
     return Scan(voxels, spacing, "".join(codes))
+
+
+def from_ras(voxels: NDArray[Any], affine: NDArray[np.float64]) -> Volume:
+    """A volume as nibabel has it, (i, j, k) with an affine to mm in RAS."""
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):  # no spacing, no directions
+        directions = _TO_LPS @ affine[:3, :3] / spacing
+    origin = _TO_LPS @ affine[:3, 3]
+    return Volume(voxels.T, directions, tuple(spacing.tolist()), tuple(origin.tolist()))

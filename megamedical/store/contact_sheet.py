@@ -24,7 +24,7 @@ OUTLINES: tuple[Colour, ...] = (
 )
 
 
-def outlined(
+def outlined_tile(
     image: NDArray[np.float32], mask: NDArray[np.float32], colour: Colour
 ) -> NDArray[np.uint8]:
     """An image with the outline of its mask at 0.5, both enlarged to the size of a tile.
@@ -39,10 +39,15 @@ def outlined(
     """
     grey = _enlarged(image, Image.Resampling.BICUBIC)
     inside = _enlarged(mask, Image.Resampling.BILINEAR) > 0.5
-    outline = inside ^ ndimage.binary_erosion(inside, border_value=1)
     pixels = np.repeat((grey.clip(0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)
-    pixels[outline] = colour
+    pixels[outline_of(inside)] = colour
     return pixels
+
+
+def outline_of(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels (H, W) at the edge of what is inside, and of it."""
+    outline: NDArray[np.bool_] = inside ^ ndimage.binary_erosion(inside, border_value=1)
+    return outline
 
 
 def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
 from megamedical.errors import MegaMedicalError, StoreError
-from megamedical.store.contact_sheet import FAINT, GAP, INK, OUTLINES, PAPER, TILE, font, outlined
+from megamedical.spread import spread
+from megamedical.store.contact_sheet import (
+    FAINT,
+    GAP,
+    INK,
+    OUTLINES,
+    PAPER,
+    TILE,
+    font,
+    outlined_tile,
+)
 from megamedical.store.store import Store
 
 _TITLE = 34  # pixels above a row of tiles
@@ -40,7 +49,8 @@ def preview(
     Raises:
         StoreError: no task begins like that, or the store has none.
     """
-    chosen = _spread(_chosen(store, tasks), most)
+    among = _chosen(store, tasks)
+    chosen = among.iloc[spread(range(len(among)), most)]
     if chosen.empty:
         raise StoreError(
             f"No task of {store.location} begins with {', '.join(tasks) or 'anything'}"
@@ -61,7 +71,7 @@ def preview(
         _write_title(draw, (left, top), task, colour)
         for place, example in enumerate(_typical(store, task.task, per_task).itertuples()):
             image, mask = store.read(task.task, example.subject)
-            tile = outlined(image, mask, colour)
+            tile = outlined_tile(image, mask, colour)
             corner = (left + place * (TILE + GAP), top + _TITLE)
             sheet.paste(Image.fromarray(tile), corner)
             draw.text(
@@ -97,16 +107,10 @@ def _chosen(store: Store, beginnings: Sequence[str]) -> pd.DataFrame:
     return tasks[fits]
 
 
-def _spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """So many rows, evenly spread over all."""
-    if len(rows) <= count:
-        return rows
-    return rows.iloc[np.linspace(0, len(rows) - 1, count).round().astype(int)]
-
-
 def _typical(store: Store, task: str, count: int) -> pd.DataFrame:
     examples = store.examples[store.examples["task"] == task]
-    return _spread(examples.sort_values(["area", "subject"]), count)
+    by_area = examples.sort_values(["area", "subject"])
+    return by_area.iloc[spread(range(len(by_area)), count)]
 
 
 def _write_title(

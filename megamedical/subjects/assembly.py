@@ -14,22 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
-from megamedical.reading.dicom import find_series, is_dicom, read_header, read_series
+from megamedical.reading.contract import Part
+from megamedical.reading.dicom import Header, find_series, is_dicom, read_header, read_series
 from megamedical.reading.images import (
+    labels_of,
     read_label_values,
     read_scan,
+    read_volume,
     scan_of,
-    suffix_of,
     whole_numbers,
 )
 from megamedical.reading.library_errors import blaming
-from megamedical.reading.parts import Part, read_picture_part, read_run_lengths, read_volume_part
+from megamedical.reading.parts import read_picture_part, read_run_lengths
 from megamedical.reading.scan import Scan
-from megamedical.reading.volume import Volume, canonical
-from megamedical.subjects.matching import Subject
+from megamedical.reading.volume import Volume
+from megamedical.subjects.grids import on_grid_of
+from megamedical.subjects.subject import Subject
 
 
 class Assembly:
@@ -48,30 +51,38 @@ class Assembly:
         Raises:
             SubjectError: see `read_scan`.
         """
-        group, files = self._group, self._files(self._subject.images or [self._subject.image])
-        if group.slices:
-            return scan_of(self._stack, files[0].parent)
-        part = Part(group.array, self._frame, group.channel)
-        if part == Part() and not _is_flat_volume(files[0], group.dimension):
-            return read_scan(files[0], group.dimension, group.grey)
-        if group.dimension == 3 and group.channel is not None:
-            return scan_of(read_volume_part(files[0], group.channel), files[0])
-        return Scan(read_picture_part(files[0], part), (1.0, 1.0))
+        file = self._images[0]
+        if self._group.dimension == 3:
+            return scan_of(self._volume, file.parent if self._group.slices else file)
+        part = Part(self._group.array, self._frame, self._group.channel)
+        if part == Part():
+            return read_scan(file, 2, self._group.grey)
+        return Scan(read_picture_part(file, part), (1.0, 1.0))
 
     def label_values(self, pattern: str, name: str | int | None = None) -> NDArray[Any]:
-        """What the files of one of the mask's patterns say, as whole numbers.
+        """What the files of one of the mask's patterns say, as whole numbers on the scan's grid.
 
         Args:
             pattern: a pattern of the mask.
             name: a label of which a file says it under its name, or the number of a channel.
+
+        Raises:
+            SubjectError: a file is damaged, or its mask lies on another grid than the scan.
         """
-        files = self._files(self._subject.masks[pattern])
-        if not files:
+        masks = [self._files(paths) for paths in self._subject.masks[pattern]]
+        if not any(masks):
             return np.zeros(self.scan.voxels.shape, dtype=np.uint8)
         if self._group.slices:
-            return self._labels_of_stack(files)
-        values = reduce(np.maximum, (self._values(file, name) for file in files))
-        return _stretched(values, self.scan.voxels.shape) if self._group.mask.stretched else values
+            return self._labels_of_stack(masks)
+        return reduce(np.maximum, (self._fitted(file, name) for file in masks[0]))
+
+    def _fitted(self, file: Path, name: str | int | None) -> NDArray[Any]:
+        """What a file says, in the shape of the scan."""
+        values, shape = self._values(file, name), self.scan.voxels.shape
+        if self._group.mask.stretched:
+            return _stretched(values, shape)
+        _expect_shape(values, shape, file)
+        return values
 
     def _values(self, file: Path, name: str | int | None) -> NDArray[Any]:
         mask = self._group.mask
@@ -79,28 +90,59 @@ class Assembly:
         if file.suffix.lower() == ".json":
             return read_run_lengths(file, array, str(name)).astype(np.uint8)
         channel = name if isinstance(name, int) else mask.channel
+        if self._group.dimension == 3:
+            volume = read_volume(file, channel if isinstance(channel, int) else None)
+            return labels_of(self._placed(volume), file)
         part = Part(array, self._mask_frame, channel)
-        if part == Part() and not _is_flat_volume(file, self._group.dimension):
-            return read_label_values(file, self._group.dimension)
-        if self._group.dimension == 3 and isinstance(channel, int):
-            voxels = canonical(read_volume_part(file, channel)).voxels
-        else:
-            voxels = read_picture_part(file, part)
-        return whole_numbers(voxels, file)
+        if part == Part():
+            return read_label_values(file, 2)
+        return whole_numbers(read_picture_part(file, part), file)
+
+    def _placed(self, mask: Volume) -> Volume:
+        """A mask where it lies: where its header says, unless the manifest knows better."""
+        if self._group.mask.place == "header":
+            return on_grid_of(self._volume, mask)
+        return self._like_image(mask.voxels)
+
+    def _like_image(self, voxels: NDArray[Any]) -> Volume:
+        """Voxels (k, j, i) in the order of the image's, and so in its place."""
+        image = self._volume
+        return Volume(voxels, image.directions, image.spacing, image.origin)
 
     def _files(self, paths: Sequence[str]) -> list[Path]:
         return [self._subject.files[path] for path in paths]
 
     @cached_property
+    def _images(self) -> list[Path]:
+        return self._files(self._subject.images or [self._subject.image])
+
+    @cached_property
+    def _volume(self) -> Volume:
+        """The image, on the axes of its file."""
+        if self._group.slices:
+            return self._stack
+        return read_volume(self._images[0], self._group.channel)
+
+    @cached_property
+    def _headers(self) -> list[Header]:
+        """Those of a file for each slice, in their order; none where they are pictures.
+
+        Where one is DICOM all must be: one that is damaged would move the masks of the others.
+        """
+        if not any(is_dicom(file) for file in self._images):
+            return []
+        return [_header_of(file) for file in self._images]
+
+    @property
     def _stack(self) -> Volume:
         """The image of a subject that has a file for each slice.
 
         DICOM says where each slice lies. Pictures lie one on the other, the first at the bottom,
         their top in front and their left at the patient's right, as a radiologist sees them.
         """
-        files = self._files(self._subject.images)
-        if is_dicom(files[0]):
-            found = find_series(header for file in files if (header := read_header(file)))
+        files = self._images
+        if self._headers:
+            found = find_series(self._headers)
             if len(found) != 1:
                 titles = ", ".join(series.title for series in found)
                 raise SubjectError(
@@ -116,16 +158,29 @@ class Assembly:
         ]
         return Volume(_stacked(pixels, files), np.eye(3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
-    def _labels_of_stack(self, masks: Sequence[Path]) -> NDArray[Any]:
+    def _labels_of_stack(self, masks: Sequence[Sequence[Path]]) -> NDArray[Any]:
         """The slices of a mask, of which the n-th belongs to the n-th file of the image."""
-        images = self._files(self._subject.images)
-        if len(masks) != len(images):
-            raise SubjectError("decode", "", f"it has {len(masks)} slices, the image {len(images)}")
-        order = _lowest_first(images) if is_dicom(images[0]) else range(len(images))
-        sorted_masks = [masks[n] for n in order]
-        values = _stacked([read_label_values(mask, 2) for mask in sorted_masks], sorted_masks)
-        stack = self._stack
-        return canonical(Volume(values, stack.directions, stack.spacing, stack.origin)).voxels
+        shape = self._volume.voxels.shape
+        files = [file for slice_ in masks for file in slice_]
+        order = _lowest_first(self._headers) if self._headers else range(len(masks))
+        slices = [_drawn_together(masks[n], shape[1:]) for n in order]
+        values = _stacked(slices, files)
+        _expect_shape(values, shape, files[0])
+        return labels_of(self._like_image(values), files[0])
+
+
+def _drawn_together(masks: Sequence[Path], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The label values of the masks of one slice, none of which may be there."""
+    if not masks:
+        return np.zeros(shape, dtype=np.uint8)
+    return reduce(np.maximum, _of_one_shape([read_label_values(mask, 2) for mask in masks], masks))
+
+
+def _header_of(file: Path) -> Header:
+    header = read_header(file)
+    if header is None:
+        raise SubjectError("read", file.name, "is no slice of a scan: a report, or a directory")
+    return header
 
 
 def _stretched(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -137,21 +192,31 @@ def _stretched(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return values[rows[:, None], columns]
 
 
-def _is_flat_volume(file: Path, dimension: int) -> bool:
-    """Whether a picture is in a format that is made for volumes."""
-    return dimension == 2 and suffix_of(file) in (".nii", ".nii.gz")
-
-
-def _lowest_first(files: Sequence[Path]) -> list[int]:
+def _lowest_first(headers: Sequence[Header]) -> list[int]:
     """The order in which `read_series` puts DICOM files."""
-    planes = [header.planes[0] for file in files if (header := read_header(file))]
+    planes = [header.planes[0] for header in headers]
     heights = [float(plane.position @ planes[0].normal) for plane in planes]
     return sorted(range(len(heights)), key=heights.__getitem__)
 
 
 def _stacked(slices: Sequence[NDArray[Any]], files: Sequence[Path]) -> NDArray[Any]:
     with blaming(files[0]):
-        shapes = {each.shape for each in slices}
-        if len(shapes) > 1:
-            raise SubjectError("read", files[0].parent.name, f"has slices of {sorted(shapes)}")
-        return np.stack(slices)
+        return np.stack(_of_one_shape(slices, files))
+
+
+def _of_one_shape(slices: Sequence[NDArray[Any]], files: Sequence[Path]) -> Sequence[NDArray[Any]]:
+    shapes = {each.shape for each in slices}
+    if len(shapes) > 1:
+        raise SubjectError("read", files[0].parent.name, f"has slices of {sorted(shapes)}")
+    return slices
+
+
+def _expect_shape(values: NDArray[Any], shape: tuple[int, ...], file: Path) -> None:
+    if values.shape != shape:
+        raise SubjectError(
+            "decode", file.name, f"the mask is {_by(values.shape)}, the image {_by(shape)}"
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(str(length) for length in shape)

@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -68,7 +69,7 @@ _DAMAGE = (
     tarfile.TarError,
 )
 
-_STATES = ("unpacking", "replaced")
+_STATES = ("unpacking", "replaced", "wrapped")
 _FETCH_AGAIN = "Delete it and fetch it again."
 
 
@@ -90,9 +91,10 @@ def unpack(
     A file `.unpacked.json` in the folder says which archive it holds, and how many files and bytes;
     for the same name, size and `digest` nothing is done again, unless something of it has gone.
     Where another process unpacks into the same folder, this one waits, and `tell` is told for whom.
-    What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`, `Thumbs.db`) is left out. Of members
-    with the same name the last one counts. A link becomes the file or the folder of files that it
-    points to; one that points to neither is left out.
+    What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`, `Thumbs.db`) is left out. Where an
+    archive holds nothing but another, as repositories of data wrap what their owners gave them, the
+    content of that one comes out. Of members with the same name the last one counts. A link becomes
+    the file or the folder of files that it points to; one that points to neither is left out.
 
     Raises:
         ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
@@ -119,11 +121,12 @@ def _replace(folder: Path, archive: Path, marker: Marker, limits: Limits) -> Non
     """Unpack beside a folder, and put the whole into its place; its lock must be held."""
     _sweep(folder)
     own = secrets.token_hex(8)
-    new, old = (folder.with_name(f".{folder.name}.{own}.{state}") for state in _STATES)
+    new, old = (folder.with_name(f".{folder.name}.{own}.{state}") for state in _STATES[:2])
     try:
         with explain_full(folder.parent, marker.size, f"unpacking {archive.name}"):
             new.mkdir()
             _fill(new, archive, limits)
+            _unwrap(new, archive, limits)
             marker.write(new)
         if folder.exists():
             folder.rename(old)
@@ -144,6 +147,7 @@ def _sweep(folder: Path) -> None:
 def names_in(archive: Path) -> list[str]:
     """The names of files inside an archive, which is not unpacked; none for any other file.
 
+    Of a zip that holds nothing but a zip, those in that one.
     Of a tar, whose names stand between its files, no more is read than its first gigabyte.
 
     Raises:
@@ -161,15 +165,29 @@ def names_in(archive: Path) -> list[str]:
     return [name for name in (path.replace("\\", "/") for path in names) if not is_junk(name)]
 
 
-def _fill(folder: Path, archive: Path, limits: Limits) -> None:
+def _fill(folder: Path, archive: Path, limits: Limits, named: Path | None = None) -> None:
     kind = _kind(archive)
     safe = SafeFolder(folder, limits)
-    with _explained(archive, safe):
+    with _explained(named or archive, safe):
         if kind == "file":
             _take_file(archive, safe)
             return
         _READERS[kind][0](archive, safe)
         safe.resolve_links()
+
+
+def _unwrap(folder: Path, outer: Path, limits: Limits) -> None:
+    """Put in the place of an archive that is alone in a folder what it holds."""
+    files = list(islice((path for path in folder.rglob("*") if path.is_file()), 2))
+    if len(files) != 1 or _kind(files[0]) == "file":
+        return
+    scratch = folder.with_suffix(".wrapped")
+    scratch.mkdir()
+    inner = files[0].replace(scratch / files[0].name)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    _fill(folder, inner, limits, named=outer)
+    shutil.rmtree(scratch)
 
 
 def _take_file(archive: Path, safe: SafeFolder) -> None:

@@ -22,6 +22,7 @@ from megamedical.unpacking.safe_folder import (
     Names,
     Refused,
     SafeFolder,
+    is_junk,
     refuse_bomb,
     shown,
 )
@@ -30,19 +31,38 @@ from megamedical.unpacking.zip_directory import refuse_large_directory
 
 _AES = 99
 _ENCRYPTED = 0x1
+_WRAPPED = 2 * 1024**3  # bytes of a zip in a zip that are decompressed for its names
 _ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, _AES}
 
 
 def names_in_zip(archive: Path) -> list[str]:
-    """The names of all files."""
+    """The names of all files; of a zip that holds nothing but a zip, those in that one."""
+    with open_parts(parts_of(archive)) as file, _listed(file) as content:
+        files = _files(content)
+        real = [member for member in files if not is_junk(member.filename)]
+        if len(real) == 1 and _may_wrap(real[0]):
+            with content.open(real[0]) as wrapped, _listed(wrapped) as inner:
+                files = _files(inner)
     names = Names()
-    with open_parts(parts_of(archive)) as file:
-        refuse_large_directory(file, GENEROUS)
-        with zipfile.ZipFile(file) as content:
-            for member in content.infolist():
-                if not member.is_dir():
-                    names.add(member.filename)
+    for member in files:
+        names.add(member.filename)
     return names.all
+
+
+def _listed(file: IO[bytes]) -> zipfile.ZipFile:
+    refuse_large_directory(file, GENEROUS)
+    return zipfile.ZipFile(file)
+
+
+def _files(content: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [member for member in content.infolist() if not member.is_dir()]
+
+
+def _may_wrap(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is a zip whose names can be read without much work."""
+    is_zip = member.filename.lower().endswith(".zip") and not member.flag_bits & _ENCRYPTED
+    # The names stand at the end, before which all is decompressed.
+    return is_zip and (member.compress_type == zipfile.ZIP_STORED or member.file_size < _WRAPPED)
 
 
 def read_zip(archive: Path, folder: SafeFolder) -> None:

@@ -23,6 +23,7 @@ from benchmark.board.pictures import draw_pictures, outline
 from benchmark.cases import draw_support, find_cases
 from benchmark.cli import app
 from benchmark.method import About
+from benchmark.ranking import leaderboard
 from benchmark.results import (
     ENSEMBLE,
     POOL,
@@ -32,7 +33,6 @@ from benchmark.results import (
     read_rows,
     write_rows,
 )
-from benchmark.standings import leaderboard
 from benchmark.suite import load_suite
 
 SIDE = 32

@@ -7,7 +7,7 @@ import pytest
 import zarr
 from miniatures import ct, extras, mri, pictures  # noqa: F401
 from miniatures.archives import write_mirror
-from miniatures.collection import MINIATURES, Expected, Miniature
+from miniatures.collection import MINIATURES, OTHER_LAYOUTS, Expected, Miniature
 from numpy.typing import NDArray
 
 from megamedical import build
@@ -32,9 +32,10 @@ NEAR = 0.8  # pixels, and half a voxel more, by which grids may be shifted
 pytestmark = pytest.mark.filterwarnings("ignore:Object at manifests is not recognized")
 
 
-@pytest.mark.parametrize("dataset", MINIATURES)
-def test_a_miniature_becomes_what_was_drawn(dataset, tmp_path):
-    small = MINIATURES[dataset]()
+@pytest.mark.parametrize("layout", MINIATURES | OTHER_LAYOUTS)
+def test_a_miniature_becomes_what_was_drawn(layout, tmp_path):
+    dataset = layout.partition(" ")[0]
+    small = (MINIATURES | OTHER_LAYOUTS)[layout]()
     mirror = write_mirror(tmp_path / "mirror", {dataset: small.archives})
     report = build(
         dataset,

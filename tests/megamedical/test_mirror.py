@@ -73,11 +73,21 @@ def test_the_observers_of_an_eye_share_its_split(store):
         assert eyes.size().max() == 2
 
 
-def test_splits_are_60_20_20_in_every_group(store):
-    for _, subjects in store.subjects.groupby(["dataset", "group"]):
+def test_splits_are_60_20_20_of_the_patients(store):
+    names = [store.subjects["dataset"], store.subjects["group"].mask(_shares_patients(store), "")]
+    for _, subjects in store.subjects.groupby(names):
         patients = subjects.drop_duplicates("patient")["split"].value_counts()
         for split, share in (("train", 0.6), ("dev", 0.2), ("test", 0.2)):
             assert abs(patients[split] - share * patients.sum()) < 1
+
+
+def test_every_group_has_patients_in_each_split(store):
+    for _, subjects in store.subjects.groupby(["dataset", "group"]):
+        assert set(subjects["split"]) == {"train", "dev", "test"}
+
+
+def _shares_patients(store):
+    return store.subjects["dataset"].isin(["drive", "stare"])
 
 
 def test_hippocampus_is_cut_in_three_planes(store):

@@ -38,7 +38,11 @@ class CrossBlock(nn.Module):
     """A block with its three convolutions, under the names that released weights have for them."""
 
     def __init__(
-        self, query_channels: Sequence[int], support_channels: Sequence[int], features: int
+        self,
+        query_channels: Sequence[int],
+        support_channels: Sequence[int],
+        features: int,
+        normalise: bool = False,
     ) -> None:
         """Make a block.
 
@@ -46,6 +50,7 @@ class CrossBlock(nn.Module):
             query_channels: those of each part of u.
             support_channels: those of each part of v_i.
             features: the channels of u' and v_i'.
+            normalise: whether these are normalised over their channels.
         """
         super().__init__()
         self._channels = [*query_channels, *support_channels]
@@ -53,6 +58,7 @@ class CrossBlock(nn.Module):
         self.cross = Cross(sum(self._channels), features)
         self.target = Vmapped(features)
         self.support = Vmapped(features)
+        self.norm = nn.LayerNorm(features) if normalise else None
 
     def forward(
         self, query: Sequence[Tensor], support: Iterable[Sequence[Tensor]]
@@ -73,7 +79,7 @@ class CrossBlock(nn.Module):
         for parts in support:
             z = convolve_parts(parts, support_weights).add_(shared[:, None])
             total += z.sum(1)
-            answers.append(activate(self.support.vmapped.conv(z)))
+            answers.append(self._finish(self.support.vmapped.conv(z)))
         size = sum(answer.shape[1] for answer in answers)
         return self._respond(total / size), answers
 
@@ -109,7 +115,7 @@ class CrossBlock(nn.Module):
         shared = self._shared([query], query_weights)
         added = self.support.vmapped.conv(shared)[:, None]
         answer = self._respond(shared + convolve_parts([support_mean], support_weights))
-        return answer, (activate(preview + added) for preview in previews)
+        return answer, (self._finish(preview + added) for preview in previews)
 
     def conclude(self, query: Sequence[Tensor], support_mean: Sequence[Tensor]) -> Tensor:
         """In the last block, the answer for the query: u', (B, H, W, D).
@@ -133,4 +139,9 @@ class CrossBlock(nn.Module):
 
     def _respond(self, mean: Tensor) -> Tensor:
         """u', from the mean of all z_i."""
-        return activate(self.target.vmapped.conv(mean))
+        return self._finish(self.target.vmapped.conv(mean))
+
+    def _finish(self, maps: Tensor) -> Tensor:
+        """What leaves the block; normalised here, so that means of it can be convolved at once."""
+        active = activate(maps)
+        return active if self.norm is None else self.norm(active).to(active.dtype)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from universeg.network.architecture import Architecture
+from universeg.network.attention import SupportAttention
 from universeg.network.convolution import Conv
 from universeg.network.crossblock import CrossBlock
 from universeg.network.maps import double, halve
@@ -56,28 +57,38 @@ class UniverSeg(nn.Module):
         self,
         encoder_blocks: Sequence[int] = Architecture.encoder_blocks,
         decoder_blocks: Sequence[int] = Architecture.decoder_blocks,
+        normalise: bool = Architecture.normalise,
+        attention_heads: int = Architecture.attention_heads,
     ) -> None:
         """Make an untrained network.
 
         Args:
             encoder_blocks: the features of each block on the way down.
             decoder_blocks: the features of each block on the way up; one block less.
+            normalise: whether what a block gives is normalised; not in the released network.
+            attention_heads: of attention after the lowest block; 0, as released, is none.
 
         Raises:
             ValueError: the blocks do not make a network.
         """
         super().__init__()
-        self.architecture = Architecture(tuple(encoder_blocks), tuple(decoder_blocks))
+        self.architecture = Architecture(
+            tuple(encoder_blocks), tuple(decoder_blocks), normalise, attention_heads
+        )
         self.pairs_at_once: int | None = None
-        self.enc_blocks = nn.ModuleList([CrossBlock([1], [2], encoder_blocks[0])])
+        self.enc_blocks = nn.ModuleList([CrossBlock([1], [2], encoder_blocks[0], normalise)])
         for above, features in pairwise(encoder_blocks):
-            self.enc_blocks.append(CrossBlock([above], [above], features))
+            self.enc_blocks.append(CrossBlock([above], [above], features, normalise))
         self.dec_blocks = nn.ModuleList()
         below = encoder_blocks[-1]
         for skipped, features in zip(encoder_blocks[-2::-1], decoder_blocks, strict=True):
-            self.dec_blocks.append(CrossBlock([below, skipped], [below, skipped], features))
+            parts = [below, skipped]
+            self.dec_blocks.append(CrossBlock(parts, parts, features, normalise))
             below = features
         self.out_conv = Conv(below, 1, 1, "linear")
+        self.attention: SupportAttention | None = None
+        if attention_heads:
+            self.attention = SupportAttention(encoder_blocks[-1], attention_heads)
 
     def forward(self, query: Tensor, support_images: Tensor, support_labels: Tensor) -> Tensor:
         """Segment queries, each with its own support.
@@ -169,6 +180,8 @@ class UniverSeg(nn.Module):
             skipped.append((maps, chunks))
             maps, chunks = halve(maps), [halve(chunk) for chunk in chunks]
         maps, chunks = lowest([maps], ([chunk] for chunk in chunks))
+        if self.attention is not None:
+            maps = self.attention(maps, chunks).to(maps.dtype)
         for block in upper:
             beside, chunks_beside = skipped.pop()
             pairs = zip(chunks, chunks_beside, strict=True)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.images import suffix_of
+from megamedical.reading.formats import sought_suffixes, suffix_of
 from megamedical.reading.scan import Scan
-from universeg.prediction.inputs import PICTURES, VOLUMES, Input, inputs_at
+from universeg.prediction.inputs import Input, inputs_at
 from universeg.prediction.labels import expect_no_shades, only
 from universeg.prediction.segmenter import expect_same_size, label_values
 from universeg.prediction.support import SupportError
@@ -131,7 +131,7 @@ def scans_in(source: Path) -> list[Input]:
     if not scans:
         raise SupportError(
             f"{source} holds nothing to predict",
-            f"It takes {', '.join(sorted(PICTURES | VOLUMES))} files, and DICOM.",
+            f"It takes {', '.join(sought_suffixes())} files, and DICOM.",
         )
     return scans
 

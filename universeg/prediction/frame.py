@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.catalogue.manifest import Group, Intensity
+from megamedical.catalogue.group import Group, Intensity
 from megamedical.errors import MegaMedicalError
 from megamedical.processing.grid import Axis, standard_axes
 from megamedical.processing.intensity import Range, intensity_range, standard_planes

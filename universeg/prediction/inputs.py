@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.dicom import SUFFIXES, Header, Series, find_series, is_dicom, read_header
+from megamedical.reading.dicom import (
+    SUFFIXES,
+    Header,
+    NoImage,
+    Series,
+    dicom_files,
+    find_series,
+    is_dicom,
+    read_header,
+)
 from megamedical.reading.dicom import read_series as read_dicom_series
+from megamedical.reading.formats import reader_of, sought_dimension, suffix_of
 from megamedical.reading.images import (
+    labels_of,
     read_label_values,
     read_scan,
     read_volume,
     scan_of,
-    suffix_of,
-    whole_numbers,
 )
 from megamedical.reading.scan import Scan
-from megamedical.reading.volume import Volume, canonical
-
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-VOLUMES = frozenset({".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr"})
+from megamedical.reading.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Input:
 
     `path` is the file, or the folder of the series; `name` is what comes of it is called;
     `dimension` is 3 for a volume and 2 for a picture; `damage` is why it cannot be read, where that
-    is known.
+    is known. What `lies_aside` is sound and no image, as a report beside a scan.
     """
 
     path: Path
@@ -43,6 +48,7 @@ class Input:
     dimension: int
     series: Series | None = None
     damage: str = ""
+    lies_aside: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,17 +58,9 @@ class Input:
     @property
     def is_colour(self) -> bool:
         """Whether its values are colours, which will be made grey."""
-        from PIL import Image
-
         if self.series:
             return any(header.is_colour for header in self.series.headers)
-        if self.dimension == 3:
-            return False
-        try:
-            with Image.open(self.path) as picture:
-                return len(picture.getbands()) >= 3 or picture.mode in ("P", "PA")
-        except (OSError, Image.DecompressionBombError):
-            return False  # whoever reads it will say what is wrong with it
+        return self.dimension == 2 and reader_of(self.path).is_colour(self.path)
 
     def read(self) -> tuple[Scan, Volume | None]:
         """The picture or volume, in grey and canonical orientation; a volume on its own axes too.
@@ -84,7 +82,7 @@ class Input:
         if self.dimension == 2:
             return read_label_values(self.path, 2), None
         volume = self._volume()
-        return whole_numbers(canonical(volume).voxels, self.path), volume
+        return labels_of(volume, self.path), volume
 
     def _volume(self) -> Volume:
         return read_dicom_series(self.series) if self.series else read_volume(self.path)
@@ -98,7 +96,7 @@ def inputs_at(path: Path) -> list[Input]:
     """
     if path.is_dir():
         return sorted([*_plain(path), *_dicom_below(path)], key=lambda each: (each.path, each.name))
-    if suffix_of(path) in PICTURES | VOLUMES or not is_dicom(path):
+    if sought_dimension(path) or not is_dicom(path):
         return [_of_file(path)]
     headers, damaged = _headers([path])
     return [*damaged, *(_of_series(series, path, _stem(path)) for series in find_series(headers))]
@@ -106,7 +104,7 @@ def inputs_at(path: Path) -> list[Input]:
 
 def _of_file(path: Path) -> Input:
     name = path.name[: len(path.name) - len(suffix_of(path))]  # `.nii.gz` is one suffix
-    return Input(path, name, 3 if suffix_of(path) in VOLUMES else 2)
+    return Input(path, name, reader_of(path).dimension)
 
 
 def _of_series(series: Series, path: Path, name: str) -> Input:
@@ -115,21 +113,28 @@ def _of_series(series: Series, path: Path, name: str) -> Input:
 
 def _plain(folder: Path) -> Iterator[Input]:
     for path in folder.iterdir():
-        if path.is_file() and path.name[0] != "." and suffix_of(path) in PICTURES | VOLUMES:
+        if path.is_file() and path.name[0] != "." and sought_dimension(path):
             yield _of_file(path)
 
 
 def _dicom_below(folder: Path) -> Iterator[Input]:
-    by_folder = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        is_hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-        is_plain = suffix_of(path) in PICTURES | VOLUMES
-        if not is_hidden and not is_plain and path.is_file() and is_dicom(path):
-            by_folder[path.parent].append(path)
-    for inside, files in by_folder.items():
-        headers, damaged = _headers(files)
-        yield from damaged
-        yield from _named(find_series(headers), inside, "-".join(inside.relative_to(folder).parts))
+    folders = [folder, *(path for path in sorted(folder.rglob("*")) if path.is_dir())]
+    for inside in folders:
+        below = inside.relative_to(folder).parts
+        if any(part[0] == "." for part in below):
+            continue
+        headers, others = _headers([p for p in dicom_files(inside) if not sought_dimension(p)])
+        yield from others
+        scans = list(_named(find_series(headers), inside, "-".join(below)))
+        yield from (_with_all_slices(scan, others) for scan in scans) if len(scans) == 1 else scans
+
+
+def _with_all_slices(scan: Input, others: Sequence[Input]) -> Input:
+    """The one scan of a folder, refused where a file beside its slices may be one of them."""
+    lost = [each.path.name for each in others if each.damage and not each.lies_aside]
+    if not lost or len(scan.files) == 1:
+        return scan
+    return replace(scan, damage=f"lacks a slice, if {lost[0]} is one, which cannot be read")
 
 
 def _named(scans: Sequence[Series], folder: Path, below: str) -> Iterator[Input]:
@@ -159,13 +164,12 @@ def _stem(path: Path) -> str:
 
 
 def _headers(files: Sequence[Path]) -> tuple[list[Header], list[Input]]:
-    """The headers of the DICOM images among files, and the files that are damaged."""
-    headers, damaged = [], []
+    """The headers of the DICOM images among files, and the files that are damaged or no images."""
+    headers, others = [], []
     for path in files:
         try:
-            header = read_header(path)
+            headers.append(read_header(path))
         except SubjectError as error:
-            damaged.append(Input(path, _stem(path), 2, damage=error.reason))
-        else:
-            headers += [header] if header else []
-    return headers, damaged
+            is_aside = isinstance(error, NoImage) and len(files) > 1
+            others.append(Input(path, _stem(path), 2, damage=error.reason, lies_aside=is_aside))
+    return headers, others

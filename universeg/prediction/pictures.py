@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from megamedical.errors import SubjectError
 from megamedical.files.writing import whole_file
-from megamedical.store.contact_sheet import OUTLINES
+from megamedical.store.contact_sheet import OUTLINES, outline_of
 
 _LEGIBLE = 512  # pixels; smaller images are enlarged to about that, so that lines are thin
 _STRETCHED = 16  # times; pixels longer than that are shown shorter than they are
@@ -54,7 +53,5 @@ def outlined(
     mask = mask.repeat(rows, axis=0).repeat(columns, axis=1)
     picture = np.repeat(as_grey(image)[..., None], 3, axis=2)
     for value in np.unique(mask[mask > 0]):
-        inside = mask == value
-        outline = inside ^ ndimage.binary_erosion(inside, border_value=1)
-        picture[outline] = OUTLINES[int(value) % len(OUTLINES)]
+        picture[outline_of(mask == value)] = OUTLINES[int(value) % len(OUTLINES)]
     return picture

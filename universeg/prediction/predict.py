@@ -84,7 +84,11 @@ def predict(
     """
     listener = listener or Silence()
     pairing = find_pairs(request.support)
-    files = scans_in(request.query)
+    found = scans_in(request.query)
+    files = [file for file in found if not file.lies_aside]
+    for file in found:
+        if file.lies_aside:
+            say(f"Left aside: {file.path.name} {file.damage}")
     say(f"Examples: {len(pairing.pairs)}, {pairing.how}")
     if pairing.unpaired:
         say(f"Without a partner: {', '.join(path.name for path in pairing.unpaired)}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.files.writing import whole_file
-from megamedical.reading.images import suffix_of
+from megamedical.reading.formats import suffix_of
 from megamedical.reading.volume import Volume, canonical
 
 if TYPE_CHECKING:

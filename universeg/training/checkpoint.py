@@ -12,7 +12,7 @@ import torch
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 
-_MAY_CHANGE = {"steps", "save_every", "workers", "cache", "compile", "tensorboard"}
+_MAY_CHANGE = {"steps", "minutes", "save_every", "workers", "cache", "compile", "tensorboard"}
 
 
 class CheckpointError(MegaMedicalError):
@@ -24,11 +24,13 @@ class Checkpoint:
     """The state of a run after so many steps.
 
     Episodes, their augmentation and the learning rate follow from the settings and the number of
-    the step, so that stands for the state of all. `losses` are those of the steps that the log does
-    not have yet; `learner` is what `Learner.state` gave.
+    the step, so that stands for the state of all. `seconds` were spent on training, where it goes
+    by the clock; `losses` are those of the steps that the log does not have yet; `learner` is what
+    `Learner.state` gave.
     """
 
     step: int
+    seconds: float
     learner: dict[str, Any]
     losses: list[float]
     best: float

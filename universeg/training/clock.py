@@ -1,25 +1,42 @@
-"""How fast a run is."""
+"""How fast a run is, and what its time goes to."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Literal, Protocol, TypeAlias
+
+import torch
+
+Phase: TypeAlias = Literal["reading", "drawing", "augmenting", "network", "writing"]
+PHASES: tuple[Phase, ...] = ("reading", "drawing", "augmenting", "network", "writing")
 
 
 class Clock:
-    """Episodes a second, and the share of time spent waiting for them; evaluations left out."""
+    """Episodes a second, and the share of each phase of a step; evaluations left out.
 
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
+    A GPU works behind the program that gives it work. So on one, phases are told apart by events in
+    its own stream, which cost nothing, and what it waits for counts to the phase it waits in.
+    """
+
+    def __init__(self, device: torch.device, before: float = 0.0) -> None:
+        """Begin; so many seconds were spent in an earlier part of the run."""
+        self._device = device
+        self._before = before
         self._begun = time.perf_counter()
-        self._steps = 0
-        self._waited = 0.0
+        self._episodes = 0
+        self._seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
+        self._marks: list[tuple[str, _Moment]] = [("", self._now())]
 
-    def tick(self, waited: float) -> None:
-        """A step is done; so many seconds were waited for slices in all."""
-        self._steps += 1
-        self._waited = waited
+    def mark(self, phase: Phase) -> None:
+        """The time since the last mark was spent on this."""
+        self._marks.append((phase, self._now()))
+
+    def tick(self, episodes: int) -> None:
+        """A step of so many episodes is done."""
+        self._episodes += episodes
+        self._settle()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -27,16 +44,80 @@ class Clock:
         paused = time.perf_counter()
         yield
         self._begun += time.perf_counter() - paused
+        self._marks.append(("", self._now()))
 
-    def rates(self) -> tuple[float, float]:
-        """Episodes a second, and the share of the time that was waited."""
-        spent = time.perf_counter() - self._begun
-        return self._steps * self._batch_size / spent, self._waited / spent
+    @property
+    def spent(self) -> float:
+        """Seconds, those of earlier parts of the run among them."""
+        return self._before + time.perf_counter() - self._begun
+
+    @property
+    def rate(self) -> float:
+        """Episodes a second."""
+        return self._episodes / max(time.perf_counter() - self._begun, 1e-9)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Of each phase, its share of the time of all phases."""
+        total = sum(self._seconds.values()) or 1.0
+        return {phase: seconds / total for phase, seconds in self._seconds.items()}
 
     def figures(self) -> dict[str, float]:
-        """The rates, by name."""
-        examples, waited = self.rates()
-        return {"examples_per_second": examples, "waiting": waited}
+        """The rate, and the shares by the names of the phases."""
+        return {"examples_per_second": self.rate, **self.shares}
 
     def __str__(self) -> str:
-        return f"{self.rates()[0]:.1f} episodes/s"
+        return f"{self.rate:.1f} episodes/s"
+
+    def _now(self) -> _Moment:
+        return _Event(self._device) if self._device.type == "cuda" else _Time()
+
+    def _settle(self) -> None:
+        """Add up what is over; a GPU may not be so far."""
+        while len(self._marks) > 1:
+            (_, begun), (phase, ended) = self._marks[:2]
+            if not ended.is_over:
+                return
+            if phase:
+                self._seconds[phase] += ended.since(begun)
+            del self._marks[0]
+
+
+class _Moment(Protocol):
+    """When something was."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come."""
+        ...
+
+    def since(self, earlier: Any) -> float:  # noqa: ANN401
+        """Seconds from an earlier moment of the same kind."""
+        ...
+
+
+class _Time:
+    """By the clock of the machine."""
+
+    is_over = True
+
+    def __init__(self) -> None:
+        self._at = time.perf_counter()
+
+    def since(self, earlier: _Time) -> float:
+        return self._at - earlier._at
+
+
+class _Event:
+    """By the stream of a GPU, which may not have come to it yet."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._at = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._at.record(torch.cuda.current_stream(device))
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self._at.query())  # type: ignore[no-untyped-call]
+
+    def since(self, earlier: _Event) -> float:
+        return float(earlier._at.elapsed_time(self._at)) / 1000

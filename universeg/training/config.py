@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,7 @@ from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from universeg.training.augmentation import Augmentation
 from universeg.training.data.tasks import TaskChoice
+from universeg.training.drawn.families import DrawnTasks
 
 _PRESETS = files("universeg.training") / "presets"
 
@@ -22,21 +23,30 @@ class ConfigError(MegaMedicalError):
     """Settings that do not exist, or cannot be."""
 
 
+_Size = Annotated[int, Field(ge=1)]
+_Weight = Annotated[float, Field(gt=0)]
+_Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Optimiser(_Settings):
-    """Adam, and how its learning rate goes."""
+    """Adam with decoupled weight decay, and how its learning rate goes."""
 
     learning_rate: float = Field(default=1e-4, gt=0)
     """The highest."""
     warm_up: int = Field(default=0, ge=0)
     """Steps in which it rises from 0."""
     decay: Literal["none", "cosine"] = "none"
-    """Whether it falls to 0 at the last step, as a cosine does."""
+    """Whether it falls to 0 at the last step, or the last minute, as a cosine does."""
     clip: float | None = Field(default=None, gt=0)
     """The largest norm of a gradient; a larger one is shortened to it."""
+    weight_decay: float = Field(default=0, ge=0)
+    """Share of the learning rate by which weights shrink at each step."""
+    betas: tuple[_Share, _Share] = (0.9, 0.999)
+    """How much of the mean gradient, and of its mean square, is kept at each step."""
 
 
 class Evaluation(_Settings):
@@ -64,23 +74,34 @@ class Config(_Settings):
     resolution: int = Field(default=128, ge=16)
     """Height and width of the slices; the store's."""
     support_size: int = Field(default=64, ge=1)
-    """Labelled slices that a query comes with."""
+    """Labelled slices that a query comes with, and by which the network is judged."""
+    support_sizes: Mapping[_Size, _Weight] = {}
+    """How often all episodes of a step have so many instead: `{1: 0.1, 16: 0.6, 64: 0.3}`."""
     batch_size: int = Field(default=8, ge=1)
-    """Episodes of a step, on all devices together."""
+    """Episodes of a step, on all devices together; where `pairs` are given, at most so many."""
+    pairs: int | None = Field(default=None, ge=1)
+    """Pairs of a query with a labelled slice: as many episodes as make so many fill a step."""
     steps: int = Field(default=100_000, ge=1)
-    """Steps in all."""
+    """Steps in all, or at most so many where `minutes` are given."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Minutes in all, evaluations left out. A run by the clock is not the same twice."""
     seed: int = Field(default=0, ge=0)
     """Of the first weights, the episodes and their augmentation."""
     loss: Literal["soft-dice", "cross-entropy", "dice-and-cross-entropy"] = "soft-dice"
     """See `universeg.training.losses`."""
+    running_mean: _Share = 0
+    """How much of the running mean of the weights is kept at each step, as 0.999; it begins with
+    less. The mean is what is judged and saved. With 0 there is none."""
     optimiser: Optimiser = Optimiser()
     """See there."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network's maps; weights, loss and optimiser are in float32."""
     compile: bool = False
-    """Whether the network is compiled by PyTorch: for GPUs."""
+    """Whether the network is compiled by PyTorch: for GPUs, and once for each support size."""
     tasks: TaskChoice = TaskChoice()
     """Which are learnt."""
+    drawn: DrawnTasks = DrawnTasks()
+    """Tasks that are drawn beside them, new at every step."""
     augmentation: Augmentation = Augmentation()
     """Of tasks and of images (paper, section 3.4); `none` sets each probability to 0."""
     evaluation: Evaluation = Evaluation()
@@ -90,7 +111,8 @@ class Config(_Settings):
     cache: Literal["auto", "none", "host", "device"] = "auto"
     """Where slices are kept: on the disk only, in memory, or on the GPU."""
     workers: int | None = Field(default=None, ge=0)
-    """Processes that read; by default as many as there are cores, less one, and none on a CPU."""
+    """Processes that read; by default none where the slices fit into memory, and none on a CPU,
+    else as many as there are cores, less one."""
     tensorboard: bool = False
     """Whether a log for TensorBoard is written too."""
 

@@ -7,19 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from megamedical.spread import spread
 from universeg.training.config import Evaluation
 from universeg.training.data.episodes import Episode, draw_episode
 from universeg.training.data.loading import Batch, Reader
 from universeg.training.data.tasks import Task
 from universeg.training.losses import dice_score
-
-_Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True)
@@ -92,12 +90,6 @@ def _of_task(task: Task, queries: int, support_size: int, seed: int) -> Iterator
         name = f"{task.name}/{task.dev.subjects[query]}"
         rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
         yield draw_episode(task, task.dev, query, support_size, rng)
-
-
-def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:
-    """At most so many of the things, evenly spread over all."""
-    places = np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)
-    return [things[place] for place in places]
 
 
 def _nested_mean(values: Sequence[tuple[str, str, float]]) -> float:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from megamedical.files.locking import held
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,19 @@ class Folder:
                 unfinished.unlink()
         for unfinished in self.path.glob("pictures/.*.png.*"):
             unfinished.unlink()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only run in it, as long as the block lasts.
+
+        Raises:
+            InUseError: another run goes on there; the message says which, and since when.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with held(
+            self.path / ".lock", what=f"The run in {self.path}", doing="training", wait=False
+        ):
+            yield
 
     @property
     def config(self) -> Path:

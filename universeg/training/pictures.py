@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from megamedical.files.writing import whole_file
-from megamedical.store.contact_sheet import FAINT, GAP, OUTLINES, PAPER, TILE, font, outlined
+from megamedical.store.contact_sheet import FAINT, GAP, OUTLINES, PAPER, TILE, font, outlined_tile
 from universeg.training.data.episodes import Episode
 from universeg.training.data.loading import Reader
 from universeg.training.evaluation import predict
@@ -34,7 +34,7 @@ def draw_predictions(
         batch = reader.read([episode])
         for place, masks in enumerate((batch.truth, predict(model, batch))):
             image, mask = (plane.cpu().numpy() for plane in (batch.images[0, 0], masks[0, 0]))
-            tile = Image.fromarray(outlined(image, mask, OUTLINES[place]))
+            tile = Image.fromarray(outlined_tile(image, mask, OUTLINES[place]))
             sheet.paste(tile, (left + place * (TILE + GAP), top))
         title = f"{episode.task.name.split('/', 2)[-1]} {episode.subject}"
         draw.text((left, top + TILE + 4), title, font=font(12), fill=FAINT)

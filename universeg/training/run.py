@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,17 +13,19 @@ from megamedical import __version__
 from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import sha256_of
 from megamedical.reporting.progress import Listener
+from megamedical.spread import spread
 from megamedical.store.store import Store
 from universeg.training.checkpoint import Checkpoint
 from universeg.training.clock import Clock
 from universeg.training.config import Config, save_config
-from universeg.training.data.cache import Place, bytes_of, choose_cache, open_arrays
 from universeg.training.data.episodes import EpisodeSampler
-from universeg.training.data.loading import Batch, Loader, Reader
+from universeg.training.data.loading import Batch, Loader
+from universeg.training.data.opening import Reading, open_reading
+from universeg.training.data.steps import step_of
 from universeg.training.data.tasks import TaskError, choose_tasks
-from universeg.training.evaluation import Judgement, episodes_to_judge, judge, spread
+from universeg.training.evaluation import Judgement, episodes_to_judge, judge
 from universeg.training.folder import Folder
-from universeg.training.learner import Diverged, Learner
+from universeg.training.learner import Diverged, Learner, progress
 from universeg.training.log import Log, Unwritten
 from universeg.training.pictures import draw_predictions
 from universeg.training.team import Team
@@ -34,12 +35,6 @@ from universeg.weights.releases import file_of
 
 _LOGGED = 50  # steps between two rows of the log
 _NOTHING = 0.01  # Dice of a network that has collapsed
-_PLACES: dict[Place, str] = {
-    "disk": "on the disk",
-    "memory": "in memory",
-    "shared memory": "in memory that workers share",
-    "device": "on the device",
-}
 
 
 class TrainingError(MegaMedicalError):
@@ -56,7 +51,7 @@ class Outcome:
         dice: theirs, on the dev split of these.
         mean_mask: the Dice of the mean mask of each support, there.
         examples: episodes a second, evaluations left out.
-        waited: the share of that time in which the device waited for slices.
+        shares: of the phases of a step, each its share of that time.
     """
 
     weights: Path
@@ -64,7 +59,7 @@ class Outcome:
     dice: float
     mean_mask: float
     examples: float
-    waited: float
+    shares: Mapping[str, float]
 
 
 def train(config: Config, store: Store, out: Path, team: Team, listener: Listener) -> Outcome:
@@ -84,6 +79,7 @@ def train(config: Config, store: Store, out: Path, team: Team, listener: Listene
     Raises:
         TaskError: the store has no tasks to train on, or slices of another size.
         CheckpointError: another run lies in `out`.
+        InUseError: a run goes on there.
         CacheError: there is no room where slices are to be kept.
         ModelError: there is no such network.
         TrainingError: the loss is no number any more.
@@ -108,35 +104,58 @@ class _Run:
         self._seen_before = seen_by(config.begin_with) if config.begin_with else {}
         self._begun_with = sha256_of(file_of(config.begin_with)) if config.begin_with else ""
         self._step = 0
+        self._seconds = 0.0  # of training
         self._best = self._mean_mask = -math.inf
         self._losses: list[float] = []  # since the last row of the log
-        self._resume()
-        self._workers = _workers(config, team)
-        self._reader = self._open_reader()
         self._judged = episodes_to_judge(
             self._tasks.judged, config.evaluation, config.support_size, config.seed
         )
-        self._log = self._begin_log()
 
     def to_the_end(self) -> Outcome:
-        """Take all steps that are left."""
-        config = self._config
+        """Take all steps that are left, as the only run in its folder."""
+        with ExitStack() as held:
+            self._team.from_leader(lambda: held.enter_context(self._folder.held()))
+            self._resume()
+            groups = {task.group for task in (*self._tasks.train, *self._tasks.unseen)}
+            self._listener.say(f"{self._tasks}.")
+            reading = open_reading(
+                self._config, self._store, groups, self._team, self._listener.say
+            )
+            self._reader = reading.reader
+            self._log = held.enter_context(closing(self._begin_log()))
+            clock = self._take_steps(reading)
+        return Outcome(
+            self._folder.best,
+            self._judged_by,
+            self._best,
+            self._mean_mask,
+            clock.rate,
+            clock.shares,
+        )
+
+    def _take_steps(self, reading: Reading) -> Clock:
+        """Learn until the steps or the minutes are over; the clock that was kept."""
+        config, team = self._config, self._team
+        sampler = EpisodeSampler(self._tasks.train, config.support_size, config.seed, config.tasks)
         loader = Loader(
-            EpisodeSampler(self._tasks.train, config.support_size, config.seed, config.tasks),
-            self._reader,
+            sampler,
+            reading.reader,
             config.augmentation,
             config.seed,
-            self._workers,
+            reading.workers,
+            reading.ahead,
         )
-        clock = Clock(config.batch_size)
-        remaining = range(self._step, config.steps)
+        remaining = range(self._step, config.steps if not self._is_over else self._step)
+        steps = (step_of(config, number, team) for number in remaining)
+        clock = Clock(team.device, self._seconds)
         stage = self._listener.stage("train", len(remaining), "steps")
-        with closing(self._log), stage as done:
-            for batch in loader.batches([self._numbers(step) for step in remaining]):
-                loss = self._learn(batch)
+        with closing(loader.batches(steps, clock)) as batches, stage as done:
+            for batch in batches:
+                loss = self._learn(batch, clock.spent if config.minutes else 0.0)
                 self._losses.append(loss)
-                clock.tick(loader.waited)
-                done(f"loss {loss:.3f}{self._best_so_far}, {clock}")
+                clock.mark("network")
+                clock.tick(len(batch.images) * team.size)
+                done(f"loss {loss:.3f}{self._best_so_far}, {clock}{self._time_taken}")
                 if self._is_due(_LOGGED):
                     self._log.write(self._step, loss=fmean(self._losses), **clock.figures())
                     self._losses.clear()
@@ -145,14 +164,15 @@ class _Run:
                         self._judge()
                 if self._is_due(config.save_every):
                     self._save(self._folder.checkpoint)
-        return Outcome(
-            self._folder.best, self._judged_by, self._best, self._mean_mask, *clock.rates()
-        )
+                clock.mark("writing")
+                if self._is_over:
+                    break
+        return clock
 
-    def _learn(self, batch: Batch) -> float:
-        """Take one step; the loss before it."""
+    def _learn(self, batch: Batch, seconds: float) -> float:
+        """Take one step, after so many seconds; the loss before it."""
         try:
-            loss = self._learner.learn(batch, self._step)
+            loss = self._learner.learn(batch, self._step, seconds)
         except Diverged as error:
             self._save(self._folder.stopped)
             raise TrainingError(
@@ -161,12 +181,13 @@ class _Run:
                 "Try a lower optimiser.learning_rate, optimiser.clip=1, or precision=float32.",
             ) from error
         self._step += 1
+        self._seconds = self._learner.seconds
         return loss
 
     def _judge(self) -> None:
         """Score the network on the dev split, and keep its weights if they are the best so far."""
         own = judge(
-            self._learner.network,
+            self._learner.best_network,
             self._reader,
             self._judged[self._team.rank :: self._team.size],
             self._learner.precision,
@@ -184,10 +205,10 @@ class _Run:
             return
         self._log.write(self._step, dev_dice=judgement.dice, mean_mask_dice=judgement.mean_mask)
         if is_best:
-            save_model(self._learner.network, self._folder.best, self._card(judgement))
+            save_model(self._learner.best_network, self._folder.best, self._card(judgement))
         drawn = spread(self._judged, self._config.evaluation.pictures)
         draw_predictions(
-            self._learner.network, self._reader, drawn, self._folder.picture(self._step)
+            self._learner.best_network, self._reader, drawn, self._folder.picture(self._step)
         )
         self._listener.say(
             f"step {self._step}: dev Dice {judgement.dice:.3f}, "
@@ -201,6 +222,7 @@ class _Run:
             return
         self._learner.restore(found.learner)
         self._step, self._losses = found.step, found.losses
+        self._seconds = found.seconds
         self._best, self._mean_mask = found.best, found.mean_mask
         steps = self._config.steps
         self._listener.say(f"Going on after step {self._step} of {steps}.")
@@ -220,6 +242,7 @@ class _Run:
         if self._team.leads:
             Checkpoint(
                 step=self._step,
+                seconds=self._seconds,
                 learner=self._learner.state(),
                 losses=self._losses,
                 best=self._best,
@@ -245,22 +268,6 @@ class _Run:
             settings=config.model_dump(mode="json") | {"begin_with": self._begun_with},
         )
 
-    def _open_reader(self) -> Reader:
-        groups = {task.group for task in (*self._tasks.train, *self._tasks.unseen)}
-        device = self._team.device
-        place, why = choose_cache(
-            self._config.cache,
-            bytes_of(self._store, groups),
-            device,
-            self._workers,
-            self._team.beside,
-        )
-        self._listener.say(f"{self._tasks}.")
-        self._listener.say(f"Slices are kept {_PLACES[place]}: {why}. Training on {device}.")
-        if place == "device":
-            self._workers = 0  # the device gathers them itself
-        return Reader(open_arrays(self._store, groups, place, device), device)
-
     def _begin_log(self) -> Log:
         """Make the folder ready, and open the log to go on with it."""
         if not self._team.leads:
@@ -270,13 +277,17 @@ class _Run:
         board = self._folder.tensorboard if self._config.tensorboard else None
         return Log(self._folder.log, self._step, board)
 
-    def _numbers(self, step: int) -> Sequence[int]:
-        """The numbers of the episodes of a step that are this process's."""
-        first = step * self._config.batch_size
-        return self._team.share(range(first, first + self._config.batch_size))
-
     def _is_due(self, every: int) -> bool:
-        return self._step % every == 0 or self._step == self._config.steps
+        return self._step % every == 0 or self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return progress(self._config, self._step, self._seconds) >= 1
+
+    @property
+    def _time_taken(self) -> str:
+        minutes = self._config.minutes
+        return f", {self._seconds / 60:.1f} of {minutes:g} minutes" if minutes else ""
 
     @property
     def _best_so_far(self) -> str:
@@ -296,15 +307,8 @@ def _expect_fit(config: Config, store: Store, team: Team) -> None:
             f"Set resolution={store.resolution}, or build a store with --resolution "
             f"{config.resolution}.",
         )
-    if config.batch_size % team.size:
+    if config.pairs is None and config.batch_size % team.size:
         raise TrainingError(
             f"{team.size} processes cannot share batches of {config.batch_size}",
             f"Set batch_size to a multiple of {team.size}.",
         )
-
-
-def _workers(config: Config, team: Team) -> int:
-    """Processes that read for this one."""
-    if config.workers is not None:
-        return config.workers
-    return 0 if team.device.type == "cpu" else max(1, (os.cpu_count() or 1) // team.beside - 1)

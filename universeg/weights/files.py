@@ -61,6 +61,22 @@ def write_file(
     }
     with whole_file(path) as unfinished:
         save_file(tensors, unfinished, metadata=metadata)
+        _put_in_order(unfinished)
+
+
+def _put_in_order(path: Path) -> None:
+    """Sort what the header of a safetensors file says, which is else in any order.
+
+    So the same weights make the same file. Tensors stay where they are: the header is as long.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        said = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        ordered = said.encode().ljust(length)
+        if len(ordered) == length:
+            file.seek(8)
+            file.write(ordered)
 
 
 def read_card(path: Path) -> ModelCard | None:
@@ -148,7 +164,8 @@ def _read_safetensors(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     try:
         said = config.get("architecture", config)  # before 0.2 they stood outside
         blocks = tuple(said["encoder_blocks"]), tuple(said["decoder_blocks"])
-        return Architecture(*blocks), tensors
+        added = {name: said[name] for name in ("normalise", "attention_heads") if name in said}
+        return Architecture(*blocks, **added), tensors
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
 

@@ -10,7 +10,6 @@ arguments of the class are its architecture, and must be such as JSON can hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ def load_universeg(weights: str | Path) -> UniverSeg:
     """
     path = file_of(weights)
     architecture, tensors = load(path)
-    network = UniverSeg(architecture.encoder_blocks, architecture.decoder_blocks)
+    network = UniverSeg(**architecture.arguments)
     expect_layout(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
     return network
@@ -95,7 +94,7 @@ def load_universeg(weights: str | Path) -> UniverSeg:
 
 def save(network: UniverSeg, path: Path, card: ModelCard | None = None) -> None:
     """Write the weights of a UniverSeg as safetensors, whole or not at all."""
-    architecture = asdict(network.architecture)
+    architecture = network.architecture.arguments
     write_file(path, network, model=UNIVERSEG, architecture=architecture, card=card)
 
 

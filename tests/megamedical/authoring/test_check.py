@@ -11,7 +11,7 @@ from miniatures.archives import write_mirror
 from miniatures.files import nifti, picture
 
 from megamedical.authoring.check import archive_trees, check, condensed, folder_trees
-from megamedical.catalogue.manifest import read_manifest
+from megamedical.catalogue.manifest_file import read_manifest
 
 MANIFEST = """
     id: cells

@@ -11,7 +11,7 @@ from miniatures.files import nifti, picture
 from megamedical.authoring.check import check, folder_trees
 from megamedical.authoring.draft import Answers, draft
 from megamedical.authoring.layout import find_layouts
-from megamedical.catalogue.manifest import read_manifest
+from megamedical.catalogue.manifest_file import read_manifest
 from megamedical.commands import authoring
 
 NUMBERS = ("01", "02", "10")

@@ -27,8 +27,8 @@ from miniatures import (
 )
 from PIL import Image
 
-from megamedical.building import build as pipeline
 from megamedical.building import group_job as packing
+from megamedical.building import group_plan as planning
 from megamedical.building import subject_job as processing
 from megamedical.catalogue.datasets import catalog
 from megamedical.errors import MegaMedicalError, SelectionError, StoreError
@@ -466,7 +466,7 @@ def test_what_no_reader_is_installed_for_is_left_out_and_the_rest_is_built(tmp_p
             raise MegaMedicalError("It needs PyAV", "pip install 'megamedical[video]'")
         return subjects.find_subjects(dataset, name, group, tree)
 
-    monkeypatch.setattr(pipeline, "find_subjects", find_or_fail)
+    monkeypatch.setattr(planning, "find_subjects", find_or_fail)
     mirror = write_mirror(tmp_path / "mirror", {"drive": drive(), "wbc": wbc()})
     report = build_miniatures("drive", "wbc", store=tmp_path / "store", mirror=mirror)
     (missing,) = report.missing

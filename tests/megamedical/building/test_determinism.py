@@ -7,6 +7,7 @@ nothing gets to clean up, and what was being written is left half-written.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -23,8 +24,11 @@ from zarr.core.attributes import Attributes
 from megamedical import open_store
 from megamedical.building import build as pipeline
 from megamedical.building import group_job as packing
+from megamedical.building import packed_before
 from megamedical.building import subject_job as processing
+from megamedical.building.leftovers import at_work_in
 from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.files.writing import whole_file
 from megamedical.store import store as stores
 from megamedical.store.location import Location
 from megamedical.store.verification import verify
@@ -279,7 +283,7 @@ class TestAFullDisk:
     def test_while_what_was_packed_is_noted(self, mirror, few, tmp_path, monkeypatch):
         store = tmp_path / "store"
         with monkeypatch.context() as patched:
-            patched.setattr(pipeline, "whole_file", self.full(pipeline.whole_file, after=2))
+            patched.setattr(packed_before, "whole_file", self.full(whole_file, after=2))
             with pytest.raises(MegaMedicalError, match="No space left in") as error:
                 build_miniatures(*FEW, store=store, mirror=mirror)
         assert f"{tmp_path}/raw/" in error.value.problem
@@ -305,7 +309,15 @@ class TestAFullDisk:
         assert not verify(store).problems
 
 
-def test_a_record_that_is_damaged_is_made_again(mirror, built, tmp_path, processed):
+def flip_a_bit(path: Path) -> None:
+    """In the middle, which is that of an image."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("memory", ["{", "{}", "[1]", '{"inputs": 1, "outcome": []}', "\0"])
+def test_a_record_that_is_damaged_is_made_again(mirror, built, tmp_path, processed, memory):
     store = tmp_path / "store"
     build_miniatures("wbc", "stare", store=store, mirror=mirror)
     whole = contents(store)
@@ -313,13 +325,140 @@ def test_a_record_that_is_damaged_is_made_again(mirror, built, tmp_path, process
     records[0].write_bytes(records[0].read_bytes()[:-100])
     records[1].write_bytes(b"")
     records[2].write_bytes(b"no record")
-    (tmp_path / "raw" / "wbc" / "staged" / "32" / "jtsc" / "packed.json").write_text("{")
+    flip_a_bit(records[3])
+    (tmp_path / "raw" / "wbc" / "staged" / "32" / "jtsc" / "packed.json").write_text(memory)
     processed.clear()
 
     build_miniatures("wbc", "stare", store=store, mirror=mirror)
 
-    assert processed == ["wbc/jtsc 001", "wbc/jtsc 002", "wbc/jtsc 003"]
+    assert processed == ["wbc/jtsc 001", "wbc/jtsc 002", "wbc/jtsc 003", "wbc/jtsc 004"]
     assert contents(store) == whole
+
+
+def test_a_memory_of_what_was_packed_that_is_changed_is_not_believed(mirror, tmp_path):
+    store = tmp_path / "store"
+    first = build_miniatures("stare/vk", store=store, mirror=mirror)
+    (memory,) = (tmp_path / "raw").glob("stare/staged/*/vk/packed.json")
+    memory.write_text(memory.read_text().replace('"subjects": 4', '"subjects": 5'))
+    (again,) = build_miniatures("stare/vk", store=store, mirror=mirror).groups
+    assert again == first.groups[0]
+
+
+class TestARecordThatIsDamagedBeforeItIsPacked:
+    def test_is_made_again_within_the_build(self, mirror, few, tmp_path, monkeypatch, processed):
+        flip, packed = iter([flip_a_bit, Path.unlink]), []
+
+        def damaging(job):
+            packed.append(job.name)
+            if job.name == "jtsc" and (damage := next(flip, None)):
+                damage(job.records["002"].path)
+            return packing.pack(job)
+
+        monkeypatch.setattr(pipeline, "pack", damaging)
+        store = tmp_path / "store"
+        report = build_miniatures(*FEW, store=store, mirror=mirror)
+        assert report.is_complete
+        assert packed.count("jtsc") == 3
+        assert processed.count("wbc/jtsc 002") == 3
+        assert len(packed) == 7
+        assert contents(store) == few
+
+    def test_again_and_again_stops_the_build_in_words(self, mirror, few, tmp_path, monkeypatch):
+        def damaging(job):
+            flip_a_bit(job.records["im0001"].path)
+            return packing.pack(job)
+
+        store = tmp_path / "store"
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline, "pack", damaging)
+            with pytest.raises(MegaMedicalError, match="read back as something else") as error:
+                build_miniatures("stare/vk", store=store, mirror=mirror)
+        assert "stare/vk" in error.value.problem
+        build_miniatures(*FEW, store=store, mirror=mirror)
+        assert contents(store) == few
+
+
+class TestTwoBuildsOfOneFolder:
+    """Two processes at once, which share the archives and what is staged of them."""
+
+    @pytest.mark.parametrize(
+        "other", [{"seed": 1}, {"resolution": 16}, {"manifests": "labels"}, {"manifests": "role"}]
+    )
+    def test_give_each_the_store_that_it_gives_alone(self, mirror, few, tmp_path, other):
+        alone = tmp_path / "alone" / "store"
+        assert at_once([(alone, other)], mirror, tmp_path / "alone" / "raw") == [0]
+        build_miniatures(*FEW, store=tmp_path / "first", mirror=mirror, resolution=8)  # unpacks
+        stores = [tmp_path / "one", tmp_path / "two"]
+        ended = at_once(list(zip(stores, ({}, other), strict=True)), mirror, tmp_path / "raw")
+        assert ended == [0, 0]
+        assert contents(stores[0]) == few
+        assert contents(stores[1]) == contents(alone)
+        assert contents(stores[0]) != contents(stores[1])
+
+    def test_leave_nothing_unfinished(self, mirror, few, tmp_path):
+        staged = tmp_path / "raw" / "wbc" / "staged" / "32" / "jtsc"
+        cut_off(*FEW, store=tmp_path / "store", mirror=mirror, place="record", count=10)
+        assert list((tmp_path / "raw").rglob("*.unfinished"))
+        tables = staged / ".tables.0123.unfinished"
+        with at_work_in(tmp_path / "raw", []):  # as another build is
+            tables.mkdir(parents=True)
+            build_miniatures(*FEW, store=tmp_path / "store", mirror=mirror)
+            assert tables.exists()
+            os.utime(tables, (0, 0))
+            build_miniatures(*FEW, store=tmp_path / "store", mirror=mirror)
+            assert not tables.exists()
+        build_miniatures(*FEW, store=tmp_path / "store", mirror=mirror)
+        assert not list((tmp_path / "raw").rglob("*.unfinished"))
+        assert contents(tmp_path / "store") == few
+
+
+AT_ONCE = """
+import json, sys
+
+sys.path.insert(0, sys.argv[1])
+from miniatures import build_miniatures
+from megamedical import catalog
+
+mirror, raw, store, options, *names = sys.argv[2:]
+options = json.loads(options)
+change = options.pop("manifests", "")
+manifests = dict(catalog().items())
+if change == "role":
+    manifests["wbc"] = manifests["wbc"].model_copy(update={"role": "dev"})
+if change == "labels":
+    groups = {
+        name: group.model_copy(update={"labels": {128: "cytoplasm", 255: "kernel"}})
+        for name, group in manifests["wbc"].groups.items()
+    }
+    manifests["wbc"] = manifests["wbc"].model_copy(update={"groups": groups})
+print("ready", flush=True)
+sys.stdin.readline()
+build_miniatures(
+    *names, mirror=mirror, raw=raw, store=store, manifests=type(catalog())(manifests), **options
+)
+"""
+
+
+def at_once(builds: list[tuple[Path, dict[str, object]]], mirror: Path, raw: Path) -> list[int]:
+    """Build into several stores from one folder, in processes that begin together."""
+    arguments = [FIXTURES, mirror, raw]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, *map(str, arguments), store, json.dumps(options), *FEW],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for store, options in builds
+    ]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in started:
+        process.communicate()
+    return [process.returncode for process in started]
 
 
 def test_an_interrupted_build_leaves_a_store_without_the_group(mirror, tmp_path, monkeypatch):

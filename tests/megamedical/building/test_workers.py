@@ -15,7 +15,7 @@ from megamedical.building import build as pipeline
 from megamedical.building.subject_job import Job, process
 from megamedical.building.workers import workers
 from megamedical.errors import MegaMedicalError
-from megamedical.subjects.matching import Failure
+from megamedical.subjects.subject import Failure
 
 # Work is a function that workers can import from here.
 
@@ -60,7 +60,7 @@ class TestThisProcess:
             assert_gives_results_and_errors(crew)
 
 
-class TestDask:
+class TestProcesses:
     def test_does_the_work_elsewhere(self, crew):
         assert os.getpid() not in dict(crew.run(place_of_work, range(4))).values()
 

@@ -7,6 +7,7 @@ import pytest
 from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, SelectionError
+from megamedical.processing import synthetic
 
 GROUP = """
   {name}:
@@ -173,8 +174,9 @@ def test_a_selection_holds_the_manifests_facts(small):
 )
 def test_how_many_tasks_and_subjects_are_drawn(small, options, tasks, subjects):
     drawn, drive = small.select(["drawn", "drive"], **options)
-    assert [*drawn.groups] == [f"task-{task:04}" for task in range(tasks)]
-    assert {group.subjects for group in drawn.groups.values()} == {subjects}
+    groups = synthetic.groups(drawn.dataset.generator, drawn.tasks, drawn.subjects)
+    assert [*groups] == [f"task-{task:04}" for task in range(tasks)]
+    assert {group.subjects for group in groups.values()} == {subjects}
     assert [group.subjects for group in drive.groups.values()] == [10, 10]
 
 

@@ -10,7 +10,7 @@ import pytest
 from megamedical import catalog
 from megamedical.catalogue.datasets import Catalog
 from megamedical.catalogue.licences import Terms, bibliography
-from megamedical.catalogue.manifest import Licence
+from megamedical.catalogue.terms import Licence
 
 
 def with_terms(**allowed: tuple[bool | None, bool | None]) -> Terms:
@@ -90,6 +90,6 @@ def test_a_dataset_of_ones_own_is_named_as_unknown(built):
     from megamedical.catalogue.licences import terms
     from megamedical.store.store import open_store
 
-    found = terms(open_store(built.store), Catalog({"acdc": catalog()["acdc"]}))
+    found = terms(open_store(built.store).tasks["dataset"], Catalog({"acdc": catalog()["acdc"]}))
     assert [each.id for each in found.datasets] == ["acdc"]
     assert "stare" in found.unknown

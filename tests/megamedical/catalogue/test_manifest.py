@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from megamedical.catalogue.datasets import manifest_folder
-from megamedical.catalogue.manifest import read_manifest
+from megamedical.catalogue.manifest_file import read_manifest
 from megamedical.errors import ManifestError
 from megamedical.obtaining.clients import CLIENTS
 from megamedical.task_id import slug

@@ -123,6 +123,25 @@ def test_by_checksum_whatever_it_is_called(raw, downloads):
         assert found.place.read_bytes() == HEARTS
 
 
+@pytest.mark.parametrize("is_wrapped", [True, False])
+@pytest.mark.parametrize("name", ["DentalPanoramicXrays.zip", "hxt48yk462-1.zip", "download.zip"])
+@pytest.mark.parametrize("version", ["hxt48yk462-1.zip", "DentalPanoramicXrays.zip"])
+def test_versions_of_one_name_are_told_apart(raw, downloads, version, name, is_wrapped):
+    """PanDental's two are DentalPanoramicXrays.zip both, in a zip that Mendeley makes."""
+    if version == "DentalPanoramicXrays.zip" and name == "hxt48yk462-1.zip":
+        return  # says that it is the first version, and has its pictures
+    folders = ["Images"]
+    if version == "DentalPanoramicXrays.zip":
+        folders += ["Segmentation1", "Segmentation2"]
+    members = {f"{folder}/{n}.png": b"pixels" for folder in folders for n in range(1, 9)}
+    content = pack("DentalPanoramicXrays.zip", members)
+    if is_wrapped:
+        content = pack("outer.zip", {"DentalPanoramicXrays.zip": content})
+    adoption = run(raw, write(downloads, name, content), manifests=dict(catalog()))
+    (found,) = adoption.adopted
+    assert (found.dataset, found.archive) == ("pandental", version)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -9,7 +9,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from megamedical.catalogue.manifest import Archive, DatasetManifest
+from megamedical.catalogue.archive import Archive
+from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.obtaining import sources
 from megamedical.obtaining.sources import Obtained, obtain

@@ -6,7 +6,7 @@ from places import SHARED
 
 from megamedical import catalog
 from megamedical.building.subject_job import Job, process
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.files.folders import list_files
 from megamedical.processing.slicing import slice_subject
 from megamedical.reading.images import read_label_values, read_scan

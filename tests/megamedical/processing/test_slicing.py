@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from plain_processing import whole
 
-from megamedical.catalogue.manifest import Group
+from megamedical.catalogue.group import Group
 from megamedical.errors import SubjectError
 from megamedical.processing.slicing import AXIS_OF_PLANE, PICTURE, slice_subject
 from megamedical.reading.scan import LabelMap, Layers, Scan

@@ -10,14 +10,13 @@ import pytest
 from PIL import Image
 
 from megamedical.errors import SubjectError
+from megamedical.reading.contract import Part
 from megamedical.reading.images import read_volume
 from megamedical.reading.parts import (
-    Part,
     count_pictures,
     has_entry,
     read_picture_part,
     read_run_lengths,
-    read_volume_part,
     told_of_pictures,
 )
 
@@ -96,7 +95,7 @@ def test_a_channel_of_a_nifti_lies_as_a_volume_of_its_own(tmp_path, channel):
     affine = np.array([[0, 2.0, 0, 5], [-1.5, 0, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]])
     nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "all.nii.gz")
     nibabel.save(nibabel.Nifti1Image(voxels[..., channel], affine), tmp_path / "one.nii.gz")
-    found = read_volume_part(tmp_path / "all.nii.gz", channel)
+    found = read_volume(tmp_path / "all.nii.gz", channel)
     alone = read_volume(tmp_path / "one.nii.gz")
     np.testing.assert_array_equal(found.voxels, alone.voxels)
     np.testing.assert_allclose(found.directions, alone.directions, atol=1e-6)
@@ -107,7 +106,7 @@ def test_a_channel_of_a_nifti_lies_as_a_volume_of_its_own(tmp_path, channel):
 def test_a_volume_without_channels_is_told(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(SubjectError, match="has no channel 0"):
-        read_volume_part(tmp_path / "a.nii", 0)
+        read_volume(tmp_path / "a.nii", 0)
 
 
 class TestRunLengths:

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 import megamedical.reading.spreadsheets
 import megamedical.reading.video
 from megamedical.catalogue.datasets import catalog
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.errors import MegaMedicalError, SubjectError
-from megamedical.reading.parts import Part, count_pictures, read_picture_part
+from megamedical.reading.contract import Part
+from megamedical.reading.parts import count_pictures, read_picture_part
 from megamedical.reading.spreadsheets import find_row
 from megamedical.reading.video import count_frames, read_frame
 from megamedical.subjects.assembly import Assembly
@@ -264,7 +265,11 @@ def test_what_has_no_tick_has_no_mask(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "names", "failures"),
     [
-        ({"pictures": 2}, ["00003", "00004"], {}),
+        (
+            {"pictures": 2},
+            ["00003", "00004"],
+            {MASK: f"shows 2 frames, {SHEET} says 4 to 6"},
+        ),
         (
             {"pictures": 4},
             ["00003", "00004", "00005"],
@@ -276,7 +281,11 @@ def test_what_has_no_tick_has_no_mask(tmp_path):
             {IMAGE: "has 10 frames, its mask shows 9 to 11"},
         ),
         ({"first": 11, "last": 13}, [], {IMAGE: "has 10 frames, its mask shows 11 to 13"}),
-        ({"first": 9, "last": 11, "pictures": 2}, ["00008", "00009"], {}),
+        (
+            {"first": 9, "last": 11, "pictures": 2},
+            ["00008", "00009"],
+            {MASK: f"shows 2 frames, {SHEET} says 9 to 11"},
+        ),
     ],
 )
 def test_frames_that_do_not_fit_are_told_and_the_others_go_on(tmp_path, facts, names, failures):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from megamedical.catalogue.manifest import FileGroup, Mask
+from megamedical.catalogue.annotation import Mask
+from megamedical.catalogue.group import FileGroup
 from megamedical.errors import SubjectError
 from megamedical.reading.scan import LabelMap, Layers
 from megamedical.subjects.decoding import DECODERS, decode

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megamedical.catalogue.manifest import FileGroup
+from megamedical.catalogue.group import FileGroup
 from megamedical.files.folders import list_files
-from megamedical.subjects.matching import Failure, find_subjects
+from megamedical.subjects.matching import find_subjects
+from megamedical.subjects.subject import Failure
 
 FACTS = {
     "modality": "mri",
@@ -121,6 +123,118 @@ def test_an_excluded_twin_leaves_the_other():
     subjects, failures = find(files, subject="{patient}", exclude=exclude)
     assert [subject.name for subject in subjects] == ["p2"]
     assert not failures
+
+
+# Slices
+
+STACK = {
+    "dimension": 3,
+    "planes": ["axial"],
+    "image": "{patient}/i{slice:[0-9]+}.png",
+    "mask": {"decode": "values", "file": "{patient}/m{slice}.png"},
+    "slices": "slice",
+    "subject": "{patient}",
+}
+IN_ORDER = {"decode": "values", "file": "{patient}/m{truth}.png", "union": "truth"}
+
+
+def stack(images, masks) -> dict[str, Path]:
+    return tree(*(f"p/i{n}.png" for n in images), *(f"p/m{n}.png" for n in masks))
+
+
+def pairs(subject) -> list[tuple[str, list[str]]]:
+    """The number of each slice, and those of its masks."""
+    ((_, masks),) = subject.masks.items()
+    assert len(masks) == len(subject.images)
+    return [
+        (image[3:-4], [mask[3:-4] for mask in of_slice])
+        for image, of_slice in zip(subject.images, masks, strict=True)
+    ]
+
+
+@given(numbers=st.sets(st.integers(0, 300), min_size=1), data=st.data())
+def test_each_mask_belongs_to_the_slice_of_its_number_however_it_is_written(numbers, data):
+    padded = [f"{number:0{data.draw(st.integers(1, 4))}}" for number in numbers]
+    files = stack(data.draw(st.permutations([*numbers])), data.draw(st.permutations(padded)))
+    (subject,), failures = find(files, **STACK)
+    assert not failures
+    assert [(int(n), [int(m) for m in of]) for n, of in pairs(subject)] == [
+        (number, [number]) for number in sorted(numbers)
+    ]
+
+
+@given(images=st.sets(st.integers(0, 9), min_size=1), masks=st.sets(st.integers(0, 9), min_size=1))
+def test_slices_are_paired_whole_or_not_at_all(images, masks):
+    subjects, failures = find(stack(images, masks), **STACK)
+    assert bool(subjects) == (images == masks)
+    assert len(failures) == (images != masks)
+    for failure in failures:
+        for kind, left in (("image", images - masks), ("mask", masks - images)):
+            names = [f"{kind[0]}{number}.png" for number in sorted(left)]
+            assert all(name in failure.reason for name in names[:3])
+
+
+def test_what_is_left_over_of_slices_is_named():
+    subjects, (failure,) = find(stack([1, 2, 3, 4], [2, 3, 4, 5]), **STACK)
+    assert not subjects
+    assert (failure.subject, failure.file) == ("i1.png", "p/i1.png")
+    assert failure.reason == "an image without its mask: i1.png; a mask without an image: m5.png"
+
+
+def test_slices_of_one_number_are_refused():
+    for files, reason in (
+        (stack(["1", "01"], ["1"]), "two slices have one number: i01.png, i1.png"),
+        (stack(["1"], ["1", "01"]), "is the mask of one slice with p/m1.png"),
+    ):
+        subjects, (failure,) = find(files, **STACK)
+        assert not subjects
+        assert failure.reason == reason
+
+
+def test_masks_without_the_number_of_a_slice_go_by_their_order_and_are_as_many():
+    (subject,), failures = find(stack([7, 8, 10], [0, 1, 2]), **{**STACK, "mask": IN_ORDER})
+    assert not failures
+    assert pairs(subject) == [("7", ["0"]), ("8", ["1"]), ("10", ["2"])]
+    subjects, (failure,) = find(stack([7, 8, 10], [0, 1]), **{**STACK, "mask": IN_ORDER})
+    assert not subjects
+    assert failure.reason == "has 3 slices, its mask 2"
+
+
+def test_several_masks_of_one_slice_belong_to_it():
+    mask = {**STACK["mask"], "file": "{patient}/m{slice}_{lesion}.png", "union": "lesion"}
+    (subject,), failures = find(stack([1, 2], ["1_a", "2_a", "2_b"]), **{**STACK, "mask": mask})
+    assert not failures
+    assert pairs(subject) == [("1", ["1_a"]), ("2", ["2_a", "2_b"])]
+
+
+def test_a_label_that_may_lack_its_file_may_lack_it_in_some_slices():
+    mask = {"decode": "files", "files": {"liver": "{patient}/m{slice}.png"}}
+    some = {**mask, "may_lack": ["liver"]}
+    (subject,), failures = find(stack([1, 2], [2]), **{**STACK, "mask": some})
+    assert not failures
+    assert pairs(subject) == [("1", []), ("2", ["2"])]
+    assert find(stack([1, 2], [2]), **{**STACK, "mask": mask})[1]
+    assert find(stack([1, 2], [2, 3]), **{**STACK, "mask": some})[1]
+
+
+# Frames
+
+
+@pytest.mark.parametrize(("count", "is_whole"), [(3, True), (2, False), (4, False), (1, False)])
+def test_a_mask_has_as_many_frames_as_its_image(tmp_path, count, is_whole):
+    files = {"a/i.npy": tmp_path / "i.npy", "a/m.npy": tmp_path / "m.npy"}
+    np.save(files["a/i.npy"], np.zeros((3, 4, 4), np.uint8))
+    np.save(files["a/m.npy"], np.zeros((count, 4, 4), np.uint8))
+    facts = {
+        "image": "{patient}/i.npy",
+        "mask": {"decode": "values", "file": "{patient}/m.npy"},
+        "frames": "frame",
+    }
+    subjects, failures = find(files, **facts)
+    assert len(subjects) == (3 if is_whole else 0)
+    assert told(failures) == (
+        {} if is_whole else {"a/m.npy": f"shows {count} frames, its image a/i.npy has 3"}
+    )
 
 
 # Fields that are looked up

@@ -129,6 +129,46 @@ def test_tar(tmp_path, folder, name, compression, form):
     assert files_of(folder) == TREE
 
 
+@pytest.mark.parametrize("outer", ["hxt48yk462-1.zip", "wrapped.tar"])
+@pytest.mark.parametrize("inner", ["Xrays.zip", "deep/Xrays.tar.gz"])
+def test_an_archive_that_is_all_another_holds_is_opened_too(tmp_path, folder, outer, inner):
+    make = make_zip if inner.endswith(".zip") else make_tar
+    if make is make_zip:
+        packed = make_zip(tmp_path / "inner", *TREE.items()).read_bytes()
+    else:
+        members = [tar_member(path, data) for path, data in TREE.items()]
+        packed = make_tar(tmp_path / "inner", *members, mode="w:gz").read_bytes()
+    junk = ("__MACOSX/._Xrays.zip", b"junk")
+    if outer.endswith(".zip"):
+        archive = make_zip(tmp_path / outer, (inner, packed), junk)
+    else:
+        archive = make_tar(tmp_path / outer, tar_member(inner, packed), tar_member(*junk))
+    unpack(archive, folder, digest="abc")
+    assert files_of(folder) == TREE
+    assert beside(folder) == [f".{folder.name}.lock", folder.name]
+    if outer.endswith(".zip") and inner.endswith(".zip"):
+        assert set(names_in(archive)) == set(TREE)
+
+
+def test_an_archive_beside_other_files_stays_packed(tmp_path, folder):
+    packed = make_zip(tmp_path / "inner", *TREE.items()).read_bytes()
+    archive = make_zip(tmp_path / "both.zip", ("inner.zip", packed), ("readme.txt", b"read me"))
+    unpack(archive, folder, digest="abc")
+    assert files_of(folder) == {"inner.zip": packed, "readme.txt": b"read me"}
+    assert names_in(archive) == ["inner.zip", "readme.txt"]
+
+
+def test_a_damaged_archive_in_another_leaves_nothing(tmp_path, folder):
+    packed = make_zip(tmp_path / "inner", *TREE.items()).read_bytes()
+    (tmp_path / "inner").unlink()
+    archive = make_zip(tmp_path / "outer.zip", ("inner.zip", packed[:-30]))
+    with pytest.raises(ArchiveError, match=r"outer\.zip"):
+        unpack(archive, folder, digest="abc")
+    assert_untouched(archive, folder)
+    with pytest.raises(ArchiveError, match=r"outer\.zip"):
+        names_in(archive)
+
+
 def test_old_tar_without_magic_is_known_by_its_name(tmp_path, folder):
     archive = make_tar(tmp_path / "labels.tar", tar_member("a.ppm", SCAN))
     block = bytearray(archive.read_bytes())

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from megamedical.catalogue.manifest import Group, Intensity
+from megamedical.catalogue.group import Group, Intensity
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.processing.slicing import slice_subject
 from megamedical.reading.scan import LabelMap, Scan

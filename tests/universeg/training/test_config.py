@@ -59,6 +59,8 @@ def test_a_file_changes_a_preset_and_the_command_line_changes_both(tmp_path):
         "warm_up": 6,
         "decay": "cosine",
         "clip": 1.0,
+        "weight_decay": 0.0,
+        "betas": (0.9, 0.999),
     }
     assert config.architecture == {"encoder_blocks": [4, 4], "decoder_blocks": [4]}
     assert config.tasks.roles == ("train", "extra")
@@ -97,7 +99,11 @@ def test_another_model_does_not_take_the_architecture_of_the_preset():
     ("change", "name", "instead"),
     [
         ("stepps=3", "stepps", "steps"),
-        ("optimiser.rate=1", "optimiser.rate", "learning_rate, warm_up, decay, clip"),
+        (
+            "optimiser.rate=1",
+            "optimiser.rate",
+            "learning_rate, warm_up, decay, clip, weight_",
+        ),
         ("tasks.role=[train]", "tasks.role", "roles, include, exclude, unseen"),
         ("augmentation.task.affine.turn=3", "augmentation.task.affine.turn", "degrees"),
         ("augmentation.picture.blur=3", "augmentation.picture", "task, image"),

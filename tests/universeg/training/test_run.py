@@ -26,7 +26,9 @@ from megamedical.reporting.progress import Silence
 from universeg.training import command, learner, run
 from universeg.training.augmentation import Augmentation
 from universeg.training.checkpoint import CheckpointError
+from universeg.training.clock import PHASES
 from universeg.training.config import Config, load_config, save_config
+from universeg.training.data import opening
 from universeg.training.data.cache import open_arrays
 from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Reader
@@ -123,7 +125,7 @@ def checkpoint(out, name="checkpoint.pt"):
 
 def rows(out):
     """What the log has of each step, without what depends on the clock."""
-    timed = {"examples_per_second", "waiting"}
+    timed = {"examples_per_second", *PHASES}
     lines = map(json.loads, (out / "log.jsonl").read_text().splitlines())
     return [{name: value for name, value in row.items() if name not in timed} for row in lines]
 
@@ -170,7 +172,7 @@ class TestARun:
     def test_leaves_all_that_it_says(self, store, tmp_path):
         out, heard = tmp_path / "run", Heard()
         outcome = trained(store, out, listener=heard)
-        assert sorted(path.name for path in out.iterdir()) == [
+        assert sorted(path.name for path in out.iterdir() if path.name != ".lock") == [
             "best.safetensors",
             "checkpoint.pt",
             "config.yaml",
@@ -186,7 +188,9 @@ class TestARun:
         assert outcome.weights == out / "best.safetensors"
         assert outcome.dice == max(judged.values())
         assert outcome.examples > 0
-        assert 0 < outcome.waited < 1
+        assert list(outcome.shares) == list(PHASES)
+        assert sum(outcome.shares.values()) == pytest.approx(1)
+        assert outcome.shares["network"] > 0
         assert sorted(path.name for path in (out / "pictures").iterdir()) == [
             "0000005.png",
             "0000009.png",
@@ -249,7 +253,7 @@ class TestARun:
         tasks = choose_tasks(store, TaskChoice())
         batch = Reader(arrays, ALONE.device).read([EpisodeSampler(tasks.train, 2, 0)[0]])
         learns = learner.Learner(settings(), ALONE)
-        monkeypatch.setattr(torch.optim.Adam, "step", lambda _: None)
+        monkeypatch.setattr(torch.optim.AdamW, "step", lambda _: None)
         waits = []
         for name in ("item", "tolist", "cpu", "__bool__", "__float__"):
             wait = getattr(torch.Tensor, name)
@@ -275,7 +279,7 @@ class TestARun:
             counted.append((workers, processes))
             return "disk", "as asked"
 
-        monkeypatch.setattr(run, "choose_cache", nowhere)
+        monkeypatch.setattr(opening, "choose_cache", nowhere)
         beside = Team(0, 1, torch.device("cpu"), beside=3)
         trained(store, tmp_path / "run", beside, workers=1, steps=1)
         assert counted == [(1, 3)]
@@ -320,7 +324,7 @@ class TestARun:
         kept = []
         monkeypatch.setattr(command, "keep_freed_memory", lambda: kept.append(True))
         changes = ["steps=2", "tasks.unseen=['plain/*']"]
-        outcome = command.run(str(store.location), tmp_path / "run", "demo", file, changes, "cpu")
+        outcome = command.run([str(store.location)], tmp_path / "run", "demo", file, changes, "cpu")
         said = capsys.readouterr().out
         assert "Dice on the dev split of 2 unseen tasks:" in said
         assert f"{outcome.dice:.3f} of the network" in said
@@ -401,7 +405,7 @@ class TestARunThatWasKilled:
         for path in (*unfinished, out / ".mine"):
             path.touch()
         trained(store, out, steps=3)
-        assert sorted(out.rglob(".*")) == [out / ".mine"]
+        assert sorted(out.rglob(".*")) == [out / ".lock", out / ".mine"]
 
 
 def take_part(rank, port, store, outs, *configs: Config):

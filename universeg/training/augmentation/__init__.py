@@ -4,11 +4,11 @@ Task augmentation draws once for the query and all of its support, which makes n
 augmentation then draws anew for each image, which makes new subjects.
 """
 
-from universeg.training.augmentation.episode import augment
+from universeg.training.augmentation.batch import augment, augment_batch
 from universeg.training.augmentation.settings import (
     Augmentation,
     ImageAugmentation,
     TaskAugmentation,
 )
 
-__all__ = ["Augmentation", "ImageAugmentation", "TaskAugmentation", "augment"]
+__all__ = ["Augmentation", "ImageAugmentation", "TaskAugmentation", "augment", "augment_batch"]

@@ -19,8 +19,8 @@ def gaussian(sigma: Tensor, size: int, reach: Tensor | int) -> Tensor:
         (n, size, size): 1 on the diagonal, to be divided by the sum of the kernel.
     """
     places = torch.arange(size, device=sigma.device)
-    distance = places[:, None] - places
-    return torch.exp(-0.5 * (distance / sigma) ** 2) * (distance.abs() <= reach)
+    kernel = torch.exp(-0.5 * (places / sigma) ** 2) * (places <= reach)
+    return kernel[:, 0, (places[:, None] - places).abs()]
 
 
 def edges(labels: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Where the pixels of a moved image are read.
 
 Positions are (n, H, W, 2): for each pixel of the result, the x and y that it is read at, in pixels
-from the centre, y pointing down. Movements are composed on the positions, so that pixels are
-interpolated only once.
+from the centre, y pointing down. Movements are composed on the positions, the last movement first,
+so that pixels are interpolated only once.
 """
 
 from __future__ import annotations
@@ -23,22 +23,30 @@ def unmoved(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def bent(positions: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Positions after an elastic deformation; none is moved beyond the border.
+    """Positions after an elastic deformation; none within the border is moved beyond it.
 
     Args:
         positions: (n, H, W, 2).
-        noise: (n, 2, FIELD, FIELD) in [-1, 1].
-        alpha: (n, 1, 1) in halves of the image's side.
-        sigma: (n, 1, 1) in pixels of the noise.
+        noise: (k, 2, FIELD, FIELD) in [-1, 1]; each field is for n / k positions in a row.
+        alpha: (k, 1, 1) in halves of the image's side.
+        sigma: (k, 1, 1) in pixels of the noise.
     """
-    height, width = positions.shape[1:3]
+    count, height, width, _ = positions.shape
     weights = gaussian(sigma, FIELD, reach=5 * sigma)
     weights /= weights.sum(-1, keepdim=True).amax(-2, keepdim=True)  # zeros beyond the border
     field = alpha[:, None] * (weights[:, None] @ noise @ weights[:, None].mT)
-    field = functional.interpolate(field, (height, width), mode="bilinear", align_corners=True)
     size = torch.tensor([width, height], device=positions.device)
     border = (size - 1) / 2
-    return (positions + field.movedim(1, -1) * size / 2).clamp(-border, border)
+    inside = positions.clamp(-border, border)
+    shift = functional.grid_sample(
+        field,
+        (inside / border).view(len(field), -1, width, 2),
+        padding_mode="border",
+        align_corners=True,
+    )
+    shift = shift.view(len(field), 2, -1, height, width).permute(0, 2, 3, 4, 1)
+    moved = inside + shift.reshape(count, height, width, 2) * size / 2
+    return positions - inside + moved.clamp(-border, border)
 
 
 def placed(
@@ -61,7 +69,7 @@ def read_at(planes: Tensor, positions: Tensor, outside: Tensor) -> Tensor:
     Args:
         planes: (n, C, H, W) in [0, 1].
         positions: (n, H, W, 2), or (1, H, W, 2) for all.
-        outside: (C, 1, 1), what lies beyond the border.
+        outside: (n, C, 1, 1), or (C, 1, 1) for all: what lies beyond the border.
     """
     count, _, height, width = planes.shape
     size = torch.tensor([width, height], device=planes.device)

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from megamedical.store.contact_sheet import FAINT, GAP, INK, OUTLINES, PAPER, TILE, font, outlined
+from megamedical.store.contact_sheet import (
+    FAINT,
+    GAP,
+    INK,
+    OUTLINES,
+    PAPER,
+    TILE,
+    font,
+    outlined_tile,
+)
 from universeg.training.augmentation import Augmentation, augment
 
 _TEXT = 210  # pixels beside the rows
@@ -109,6 +118,6 @@ def _draw(sheet: Image.Image, top: int, row: _Row) -> None:
 
 def _tinted(image: NDArray[np.float32], label: NDArray[np.float32]) -> Image.Image:
     """An image with its label outlined and tinted: an outline does not tell inside from outside."""
-    tile = Image.fromarray(outlined(image, label, OUTLINES[0]))
+    tile = Image.fromarray(outlined_tile(image, label, OUTLINES[0]))
     tint = Image.fromarray((label * 64).astype(np.uint8)).resize(tile.size)
     return Image.composite(Image.new("RGB", tile.size, OUTLINES[0]), tile, tint)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -64,10 +65,28 @@ class Held:
 Arrays = Mapping[str, tuple[Source, Source]]  # images and masks, by `<dataset>/<group>`
 
 
-def read_episode(episode: Episode, arrays: Arrays) -> tuple[Tensor, Tensor]:
-    """The slices of an episode as they are stored: (1 + S, H, W) float16, and uint8."""
-    images, masks = arrays[episode.task.group]
-    return images.read(episode.images), masks.read(episode.masks)
+def read_episodes(episodes: Sequence[Episode], arrays: Arrays) -> tuple[Tensor, Tensor]:
+    """The slices of episodes of one support size, each group of them read at once.
+
+    They are as they are stored, (B, 1 + S, H, W) each: images in float16, masks in uint8.
+    """
+    by_group: dict[str, list[int]] = defaultdict(list)
+    for place, episode in enumerate(episodes):
+        by_group[episode.task.group].append(place)
+    read: list[tuple[Tensor, Tensor]] = []
+    for group, places in by_group.items():
+        images, masks = arrays[group]
+        own = [episodes[place] for place in places]
+        of_images = images.read(np.concatenate([each.images for each in own]))
+        of_masks = masks.read(np.concatenate([each.masks for each in own]))
+        shape = len(own), -1, *of_images.shape[1:]
+        read.append((of_images.view(shape), of_masks.view(shape)))
+    if len(read) == 1:
+        return read[0]
+    of_images, of_masks = (torch.cat(parts) for parts in zip(*read, strict=True))
+    order = torch.from_numpy(np.argsort(np.concatenate(list(by_group.values()))))
+    order = order.to(of_images.device, non_blocking=True)
+    return of_images[order], of_masks[order]
 
 
 def choose_cache(
@@ -146,6 +165,23 @@ def bytes_of(store: Store, groups: Collection[str]) -> int:
         for group in groups
         for array in store.slices(group)
     )
+
+
+def expect_room_to_pass(batch: int, batches: int) -> None:
+    """Make sure that workers can pass so many batches of so many bytes on at once.
+
+    A worker that finds no memory to share is killed, or waits for ever.
+
+    Raises:
+        CacheError: there is too little.
+    """
+    free = _free_to_share()
+    if batch * batches >= free:
+        raise CacheError(
+            f"Workers cannot pass {batches} batches of {_size(batch)} on: {_size(free)} are free "
+            f"in {_SHARED}",
+            "Set workers=0, or fewer of them; in Docker, give it more with --shm-size.",
+        )
 
 
 def _expect_room(needed: int) -> None:

@@ -71,9 +71,13 @@ class EpisodeSampler:
 
     def __getitem__(self, number: int) -> Episode:
         """An episode of the train split, by its number from 0."""
+        return self.draw(number, self._size)
+
+    def draw(self, number: int, support_size: int) -> Episode:
+        """An episode of the train split, by its number, with another support size."""
         rng = np.random.default_rng((self._seed, number))
         task = self._root.draw(rng)
-        return draw_episode(task, task.train, int(rng.integers(len(task.train))), self._size, rng)
+        return draw_episode(task, task.train, int(rng.integers(len(task.train))), support_size, rng)
 
 
 def draw_episode(

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from universeg.training.augmentation import Augmentation, augment
-from universeg.training.data.cache import Arrays, read_episode
+from megamedical.errors import MegaMedicalError
+from universeg.training.augmentation import Augmentation, augment_batch
+from universeg.training.clock import Clock
+from universeg.training.data.cache import Arrays, read_episodes
 from universeg.training.data.episodes import Episode, EpisodeSampler
+from universeg.training.data.steps import Step
+from universeg.training.drawn.batch import with_drawn
 
+AHEAD = 2  # batches that each worker, or the thread, has ready
 _AUGMENT = 1  # so that augmentation draws other numbers than the sampler did
+_DRAW = 3  # likewise drawn tasks
+
+
+class LoadingError(MegaMedicalError):
+    """What reads slices has ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +64,7 @@ class Reader:
 
     def read(self, episodes: Sequence[Episode]) -> Batch:
         """A batch of episodes of one support size."""
-        return self.placed(stacked([read_episode(episode, self.arrays) for episode in episodes]))
+        return self.placed(read_episodes(episodes, self.arrays))
 
     def placed(self, read: tuple[Tensor, Tensor]) -> Batch:
         """Images and masks of some episodes, (B, 1 + S, H, W), as a batch on the device."""
@@ -61,14 +72,8 @@ class Reader:
         return Batch(images.float(), masks.float() / 255)
 
 
-def stacked(read: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """The images and the masks of some episodes: (B, 1 + S, H, W) each."""
-    images, masks = zip(*read, strict=True)
-    return torch.stack(images), torch.stack(masks)
-
-
 class Loader:
-    """The batches of a run, one for each step, augmented; read by workers ahead of time."""
+    """The batches of a run, one for each step: read, completed with drawn tasks, augmented."""
 
     def __init__(
         self,
@@ -77,58 +82,117 @@ class Loader:
         augmentation: Augmentation,
         seed: int,
         workers: int,
+        ahead: bool = False,
     ) -> None:
-        self._sampler = sampler
+        """Prepare to read.
+
+        Args:
+            sampler: draws the episodes of the store.
+            reader: reads them.
+            augmentation: of all episodes.
+            seed: of what is drawn, and of the augmentation.
+            workers: processes that read ahead.
+            ahead: whether, without workers, a thread does so.
+        """
+        self._steps = _Steps(sampler, reader.arrays)
         self._reader = reader
         self._augmentation = augmentation
         self._seed = seed
         self._workers = workers
-        self.waited = 0.0
+        self._ahead = ahead
 
-    def batches(self, steps: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        """The batch of each step, given the numbers of its episodes.
+    def batches(
+        self, steps: Iterable[Step], clock: Clock | None = None
+    ) -> Generator[Batch, None, None]:
+        """The batch of each step; the clock is told what its making took."""
+        clock = clock or Clock(torch.device("cpu"))
+        for step, read in self._read(steps):
+            batch = self._reader.placed(read)
+            clock.mark("reading")
+            batch = self._completed(batch, step)
+            clock.mark("drawing")
+            batch = self._augmented(batch, step)
+            clock.mark("augmenting")
+            yield batch
 
-        `waited` adds up the seconds for which the caller had to wait for slices.
-        """
-        read = self._ahead(steps) if self._workers else self._now(steps)
-        for numbers in steps:
-            begun = time.perf_counter()
-            batch = next(read)
-            self.waited += time.perf_counter() - begun
-            yield self._augmented(batch, numbers)
+    def _read(self, steps: Iterable[Step]) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
+        if self._workers:
+            return self._by_workers(steps)
+        if self._ahead:
+            return self._by_a_thread(steps)
+        return ((step, self._steps.read(step)) for step in steps)
 
-    def _now(self, steps: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        for numbers in steps:
-            yield self._reader.read([self._sampler[number] for number in numbers])
-
-    def _ahead(self, steps: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    def _by_workers(self, steps: Iterable[Step]) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
         loader = DataLoader(
-            _Episodes(self._sampler, self._reader.arrays),
-            batch_sampler=steps,  # type: ignore[arg-type]
+            self._steps,
+            batch_sampler=([step] for step in steps),
             num_workers=self._workers,
-            collate_fn=stacked,
-            prefetch_factor=4,
+            collate_fn=_first,
+            prefetch_factor=AHEAD,
             pin_memory=self._reader.device.type == "cuda",
             generator=torch.Generator(),  # else a run that goes on would draw from PyTorch's own
         )
-        yield from map(self._reader.placed, loader)
+        try:
+            yield from loader
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise LoadingError(
+                f"A process that reads slices has ended: {error}",
+                "Most often there is too little memory: set workers=0, or fewer of them; in "
+                "Docker, give it more with --shm-size.",
+            ) from error
 
-    def _augmented(self, batch: Batch, numbers: Sequence[int]) -> Batch:
+    def _by_a_thread(self, steps: Iterable[Step]) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
+        """Reading lets other threads go on, so the device need not wait for it."""
+        waiting: deque[tuple[Step, Future[tuple[Tensor, Tensor]]]] = deque()
+        with ThreadPoolExecutor(1) as thread:
+            for step in steps:
+                waiting.append((step, thread.submit(self._pinned, step)))
+                if len(waiting) > AHEAD:
+                    first, read = waiting.popleft()
+                    yield first, read.result()
+            while waiting:
+                first, read = waiting.popleft()
+                yield first, read.result()
+
+    def _pinned(self, step: Step) -> tuple[Tensor, Tensor]:
+        images, masks = self._steps.read(step)
+        if self._reader.device.type != "cuda":
+            return images, masks
+        return images.pin_memory(), masks.pin_memory()
+
+    def _completed(self, batch: Batch, step: Step) -> Batch:
+        families = {family: len(numbers) for family, numbers in step.drawn.items()}
+        seed = (self._seed, step.number, step.process, _DRAW)
+        return Batch(*with_drawn(batch.images, batch.masks, families, seed))
+
+    def _augmented(self, batch: Batch, step: Step) -> Batch:
         """Each episode is augmented from its own number, whatever batch it is in."""
-        pairs = [
-            augment(images, masks, self._augmentation, (self._seed, number, _AUGMENT))
-            for images, masks, number in zip(batch.images, batch.masks, numbers, strict=True)
-        ]
-        images, masks = zip(*pairs, strict=True)
-        return Batch(torch.stack(images), torch.stack(masks))
+        seeds = [(self._seed, number, _AUGMENT) for number in step.numbers]
+        return Batch(*augment_batch(batch.images, batch.masks, self._augmentation, seeds))
 
 
-class _Episodes(Dataset[tuple[Tensor, Tensor]]):
-    """Episodes by their number, for worker processes."""
+class _Steps(Dataset[tuple[Step, tuple[Tensor, Tensor]]]):
+    """What steps have to read, for worker processes too."""
 
     def __init__(self, sampler: EpisodeSampler, arrays: Arrays) -> None:
         self._sampler = sampler
         self._arrays = arrays
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        return read_episode(self._sampler[number], self._arrays)
+    def read(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Images and masks of the episodes that a step reads, (B, 1 + S, H, W)."""
+        numbers = step.read or [0]  # something that the drawn ones have their size from
+        episodes = [self._sampler.draw(number, step.support_size) for number in numbers]
+        images, masks = read_episodes(episodes, self._arrays)
+        return images[: len(step.read)], masks[: len(step.read)]
+
+    def __getitem__(self, step: Step) -> tuple[Step, tuple[Tensor, Tensor]]:
+        return step, self.read(step)
+
+
+def _first(
+    steps: Sequence[tuple[Step, tuple[Tensor, Tensor]]],
+) -> tuple[Step, tuple[Tensor, Tensor]]:
+    """Each step is a batch of its own."""
+    return steps[0]

@@ -16,12 +16,19 @@ from universeg.training.data import loading
 from universeg.training.data.cache import CacheError, bytes_of, choose_cache, open_arrays
 from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Loader, Reader
+from universeg.training.data.steps import Step
 from universeg.training.data.tasks import TaskChoice, choose_tasks
 
 CPU = torch.device("cpu")
 SEED = 7
 SUPPORT = 2
-STEPS = [range(2 * step, 2 * step + 2) for step in range(6)]
+
+
+def step(number, *episodes: int, drawn=None):
+    return Step(number, SUPPORT, 0, episodes, drawn or {})
+
+
+STEPS = [step(number, 2 * number, 2 * number + 1) for number in range(6)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,7 +118,14 @@ def test_where_slices_are_kept_changes_nothing(store, sampler, expected, place):
 def test_workers_change_nothing(store, sampler, expected, place):
     ahead = loader(store, sampler, workers=2, place=place)
     assert_same(list(ahead.batches(STEPS)), expected)
-    assert ahead.waited > 0
+
+
+def test_a_thread_that_reads_ahead_changes_nothing(store, sampler, expected):
+    ahead = Loader(sampler, reader(store), Augmentation(), SEED, workers=0, ahead=True)
+    assert_same(list(ahead.batches(STEPS)), expected)
+    some = ahead.batches(step(number, number) for number in range(10**6))
+    assert len(next(some).images) == 1
+    some.close()  # without having read the rest
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -128,12 +142,12 @@ def test_reading_draws_nothing_from_pytorch(store, sampler):
 
 def test_an_episode_is_augmented_by_its_own_number(store, sampler, expected):
     plain = list(loader(store, sampler, augmentation=Augmentation.none()).batches(STEPS))
-    one_by_one = list(loader(store, sampler).batches([[n] for step in STEPS for n in step]))
+    one_by_one = list(loader(store, sampler).batches([step(0, n) for n in range(12)]))
     episodes = [pair for batch in expected for pair in zip(batch.images, batch.masks, strict=True)]
     for batch, (images, masks) in zip(one_by_one, episodes, strict=True):
         assert torch.equal(batch.images[0], images)
         assert torch.equal(batch.masks[0], masks)
-    assert_same(plain, [reader(store).read([sampler[n] for n in step]) for step in STEPS])
+    assert_same(plain, [reader(store).read([sampler[n] for n in each.stored]) for each in STEPS])
     assert not torch.equal(expected[0].images, plain[0].images)
     again = augment(plain[1].images[0], plain[1].masks[0], Augmentation(), (SEED, 2, 1))
     assert torch.equal(again[0], expected[1].images[0])
@@ -145,7 +159,7 @@ def test_workers_pin_memory_for_a_gpu(store, sampler, monkeypatch, device, pins)
     monkeypatch.setattr(loading, "DataLoader", lambda *_, **settings: asked.update(settings) or [])
     arrays = open_arrays(store, store.attributes.groups)
     far = Reader(arrays, torch.device(device))
-    list(Loader(sampler, far, Augmentation.none(), SEED, workers=1)._ahead(STEPS))
+    list(Loader(sampler, far, Augmentation.none(), SEED, workers=1)._by_workers(STEPS))
     assert asked["pin_memory"] == pins
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.contamination import contamination
 from benchmark.method import About
+from benchmark.ranking import leaderboard
 from benchmark.results import (
     ENSEMBLE,
     POOL,
@@ -27,7 +28,7 @@ from benchmark.results import (
     folder_of,
     write_rows,
 )
-from benchmark.standings import Estimate, leaderboard
+from benchmark.standings import Estimate
 from benchmark.statistics import ALL, bootstrap
 from benchmark.suite import load_suite
 

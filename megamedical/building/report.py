@@ -1,0 +1,68 @@
+"""What a build tells: what became of each group, what failed, and what could not be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from megamedical.building.group_job import PackedGroup
+from megamedical.errors import MegaMedicalError
+from megamedical.subjects.subject import Failure
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that cannot be had here, the groups left out for it, and what to do."""
+
+    what: str
+    groups: Sequence[str]
+    remedy: str
+
+    @classmethod
+    def for_want_of(cls, error: Exception, groups: Sequence[str]) -> Missing:
+        """The groups that an error leaves out."""
+        problem = error.problem if isinstance(error, MegaMedicalError) else str(error)
+        remedy = error.remedy if isinstance(error, MegaMedicalError) else ""
+        return cls(problem, groups, remedy)
+
+
+@dataclass(frozen=True)
+class GroupOutcome:
+    """What became of one group: a row of the summary."""
+
+    path: str
+    subjects: int
+    failed: int
+    tasks: int
+    images: int
+    masks: int
+    was_there: bool
+
+    @classmethod
+    def of(cls, path: str, packed: PackedGroup | None, failures: Sequence[Failure]) -> GroupOutcome:
+        """The outcome of a group that was made now; nothing of it is packed where all failed."""
+        return cls(
+            path=path,
+            subjects=packed.subjects if packed else 0,
+            failed=len(failures),
+            tasks=packed.tasks if packed else 0,
+            images=packed.images if packed else 0,
+            masks=packed.masks if packed else 0,
+            was_there=False,
+        )
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did: its groups, the subjects that failed, and what could not be had."""
+
+    store: str
+    groups: Sequence[GroupOutcome]
+    failures: Sequence[Failure]
+    missing: Sequence[Missing]
+    fingerprint: str
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was asked for is in the store."""
+        return not self.failures and not self.missing

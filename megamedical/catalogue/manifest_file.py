@@ -1,0 +1,62 @@
+"""A manifest's file, read and checked.
+
+Anything that cannot be is refused with the file's name, the place in it, and what to write instead.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from megamedical.catalogue import strict_yaml
+from megamedical.catalogue.manifest import DatasetManifest
+from megamedical.errors import ManifestError
+
+
+def read_manifest(path: Path) -> DatasetManifest:
+    """Read and check one manifest.
+
+    Raises:
+        ManifestError: there is no such file, it is not YAML, or it says what cannot be; the message
+            names the file, the place in it, and what to write instead.
+    """
+    try:
+        content: Any = strict_yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ManifestError(f"There is no manifest at {path}", "Name a YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{path} is not YAML: {error}",
+            "Put text with braces or colons in quotes, and name each key once.",
+        ) from error
+    try:
+        manifest = DatasetManifest.model_validate(content)
+    except ValidationError as error:
+        lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        raise ManifestError("\n".join([f"{path} is not a dataset manifest:", *lines])) from error
+    if manifest.id != path.stem:
+        raise ManifestError(
+            f"{path} says `id: {manifest.id}`", f"Name the file {manifest.id}.yaml."
+        )
+    return manifest
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in location) or "the whole file"
+
+
+def _reason(error: ErrorDetails) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_type" and isinstance(error["input"], dict):
+        return "text with braces must be in quotes"
+    if error["type"] == "model_type":
+        return "must be `key: value` lines"
+    if error["type"] == "extra_forbidden":
+        return "no such key; look for a misspelling"
+    if error["type"] == "missing":
+        return "this key must be given"
+    return f"{message} (found {error['input']!r})" if isinstance(error["input"], str) else message

@@ -1,0 +1,123 @@
+"""A DICOM file as pydicom reads it, bounded, and what is said in it of each frame."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from io import BufferedReader, FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from megamedical.files.disk import in_words
+from megamedical.reading.dicom.files import PREAMBLE, begins_with_data, has_preamble
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.uid import UID
+
+_INFLATED = 1 << 28  # bytes that a deflated file may hold, however small it is,
+_DENSEST = 100  # and how many times its own size, if that is more
+_AT_ONCE = 1 << 16  # bytes, of which a thousand times as many come out
+
+
+def read_dataset(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
+    """A file with its transfer syntax, which is found out where no file meta says it.
+
+    Raises:
+        ValueError: it does not begin as DICOM does, or fills the memory once it is inflated; or
+            nothing says how its pixels are compressed.
+    """
+    from pydicom import dcmread
+
+    with _File(FileIO(str(path))) as file:
+        start = file.peek(PREAMBLE + 4)
+        if not has_preamble(start) and not begins_with_data(start):
+            raise ValueError(
+                "does not begin as DICOM does, neither with DICM nor with data: it is damaged, or "
+                "something else, as a page that a server sent in its place"
+            )
+        dataset = dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _syntax_of(dataset)
+    return dataset
+
+
+def said_of(dataset: Dataset, frame: int, name: str) -> Any:  # noqa: ANN401  (any DICOM value)
+    """What is said of a frame: of itself, of all frames, of the detector, or of the whole file."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    shared = dataset.get("SharedFunctionalGroupsSequence") or ()
+    for groups in (*per_frame[frame : frame + 1], *shared):
+        for group in groups.get(_GROUPS[name]) or ():
+            if group.get(name) is not None:
+                return group.get(name)
+    if dataset.get(name) is None and name in _OF_DETECTOR:
+        for detector in dataset.get("DetectorInformationSequence") or ():
+            return detector.get(name)
+    return dataset.get(name)
+
+
+def scale_of(dataset: Dataset) -> tuple[float, float]:
+    """The slope and the intercept of all values of a file.
+
+    Raises:
+        ValueError: they are no numbers, or the slope is 0; or frames have others than the first.
+    """
+    scales = {
+        (group.get("RescaleSlope"), group.get("RescaleIntercept"))
+        for groups in dataset.get("PerFrameFunctionalGroupsSequence") or ()
+        for group in groups.get("PixelValueTransformationSequence") or ()
+    }
+    if len(scales) > 1:
+        raise ValueError("has a rescale slope for each frame: split the file")
+    slope, intercept = (said_of(dataset, 0, f"Rescale{name}") for name in ("Slope", "Intercept"))
+    scale = 1.0 if slope is None else float(slope)
+    offset = 0.0 if intercept is None else float(intercept)
+    if not (math.isfinite(scale) and math.isfinite(offset) and scale):
+        raise ValueError(f"is damaged: its rescale slope is {slope}, its intercept {intercept}")
+    return scale, offset
+
+
+_GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+}
+_OF_DETECTOR = ("ImagePositionPatient", "ImageOrientationPatient")  # of nuclear medicine
+
+
+def _syntax_of(dataset: Dataset) -> UID:
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
+        raise ValueError("has no file meta, which would say how its pixels are compressed")
+    is_implicit, is_little = dataset.original_encoding
+    if is_implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+
+
+class _File(BufferedReader):
+    """A file of which pydicom asks for all the rest at once only where that is deflated."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read; refuse what would fill the memory once it is inflated."""
+        content = super().read(size)
+        if size == -1:
+            _expect_sound(content)
+        return content
+
+
+def _expect_sound(content: bytes) -> None:
+    allowed = max(_INFLATED, _DENSEST * len(content))
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    for start in range(0, len(content), _AT_ONCE):
+        inflated += len(inflater.decompress(content[start : start + _AT_ONCE]))
+        if inflated > allowed:
+            raise ValueError(
+                f"is deflated, and more than {in_words(allowed)} come out of its "
+                f"{in_words(len(content))}: if you trust it, inflate it by hand"
+            )
+    if not inflater.eof:
+        raise ValueError("is damaged or cut off: what is deflated in it has no end")

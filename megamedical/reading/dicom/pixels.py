@@ -1,0 +1,106 @@
+"""The pixels of DICOM files in their unit: a picture, or the slices of a volume in their order."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.errors import SubjectError
+from megamedical.reading.dicom import compressed
+from megamedical.reading.dicom.dataset import read_dataset, scale_of
+from megamedical.reading.dicom.header import Header
+from megamedical.reading.dicom.series import Series, plane_of, series_of, slices_in_order
+from megamedical.reading.library_errors import blaming
+from megamedical.reading.luma import luma
+from megamedical.reading.volume import Volume
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+def read_dicom_picture(path: Path) -> NDArray[Any]:
+    """The pixels of a file of one frame: (H, W), or (H, W, 3) uint8 in colour.
+
+    Raises:
+        SubjectError: it holds several, or none; it is damaged; or its colours are deeper.
+    """
+    (header,) = series_of(path).headers
+    if len(header.planes) > 1:
+        raise SubjectError("read", path.name, f"holds {len(header.planes)} pictures, not one")
+    pixels = _frames([header])[path][0]
+    if pixels.ndim == 3 and pixels.dtype != np.uint8:
+        raise SubjectError("read", path.name, f"has colours in {pixels.dtype}, not in uint8")
+    return pixels
+
+
+def read_series(series: Series) -> Volume:
+    """Read a volume: slices in the order of their place along the normal, colour as grey.
+
+    Raises:
+        SubjectError: see `slices_in_order`; or a file is damaged.
+    """
+    slices, between = slices_in_order(series)
+    frames = _frames(series.headers)
+    voxels = np.stack([frames[header.path][frame] for header, frame in slices])
+    first = plane_of(slices[0])
+    return Volume(
+        luma(voxels) if voxels.ndim == 4 else voxels,
+        np.column_stack([first.axes, first.normal]),
+        (*first.spacing, between),
+        tuple(first.position.tolist()),
+    )
+
+
+def _frames(headers: Sequence[Header]) -> dict[Path, NDArray[Any]]:
+    """The pixels of each file: (frames, rows, columns), and 3 values for each in colour."""
+    found: dict[Path, NDArray[Any]] = {}
+    with compressed.Decoder() as decoder:
+        for header in headers:
+            with blaming(header.path), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                dataset = read_dataset(header.path)
+                if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+                    decoder.add(header.path, dataset)
+                else:
+                    found[header.path] = _in_unit(dataset, _plain(dataset))
+        for path, dataset, pixels in decoder.decoded():
+            with blaming(path):
+                found[path] = _in_unit(dataset, pixels)
+    for header in headers:
+        with blaming(header.path):
+            colours = [3] if header.is_colour else []
+            found[header.path] = found[header.path].reshape(*header.shape, *colours)
+    return found
+
+
+def _plain(dataset: Dataset) -> NDArray[Any]:
+    """Pixels that are not compressed; GDCM would crash on some damaged headers."""
+    from pydicom.pixels.utils import get_expected_length, pixel_array
+
+    pixels = pixel_array(dataset)
+    excess = len(dataset.get("PixelData", b"")) - get_expected_length(dataset)
+    shortest = min(dataset.Rows, dataset.Columns) * pixels.itemsize
+    if excess > 1 and excess >= shortest:  # some scanners fill up to a length that they like
+        raise ValueError(f"is damaged: it holds {excess} bytes more than the pixels that it claims")
+    return pixels
+
+
+def _in_unit(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Stored values in the unit of the file, bright where they are meant to be; colours as such."""
+    from pydicom.pixels.processing import apply_color_lut
+
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        colours = apply_color_lut(pixels, dataset)
+        return (colours >> 8).astype(np.uint8) if colours.dtype == np.uint16 else colours
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        is_signed = pixels.dtype.kind == "i"
+        pixels = (-1 if is_signed else (1 << dataset.BitsStored) - 1) - pixels
+    slope, intercept = scale_of(dataset)
+    if (slope, intercept) == (1, 0):
+        return pixels
+    return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)

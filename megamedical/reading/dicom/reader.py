@@ -1,0 +1,37 @@
+"""DICOM behind the contract of all readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from numpy.typing import NDArray
+
+from megamedical.errors import SubjectError
+from megamedical.reading.contract import Grey, Reader
+from megamedical.reading.dicom.pixels import read_dicom_picture, read_series
+from megamedical.reading.dicom.series import series_of
+from megamedical.reading.pictures import grey_of, indices_of
+from megamedical.reading.volume import Volume
+
+
+class DicomReader(Reader):
+    """A file of DICOM, or the folder of a series."""
+
+    dimension: ClassVar[Literal[2, 3]] = 2
+
+    def volume(self, path: Path, channel: int | None = None) -> Volume:
+        """See `Reader`."""
+        if channel is not None:
+            raise SubjectError("read", path.name, f"has no channel {channel}")
+        return read_series(series_of(path))
+
+    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
+        """See `Reader`."""
+        pixels = read_dicom_picture(path)
+        return grey_of(pixels, grey) if pixels.ndim == 3 else pixels
+
+    def labels(self, path: Path) -> NDArray[Any]:
+        """See `Reader`."""
+        pixels = read_dicom_picture(path)
+        return indices_of(pixels) if pixels.ndim == 3 else pixels

@@ -1,0 +1,182 @@
+"""DICOM files that are not what their neighbours are: read for what they hold, or named."""
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.uid import (
+    JPEG2000Lossless,
+    MRImageStorage,
+    NuclearMedicineImageStorage,
+    RLELossless,
+    SegmentationStorage,
+)
+
+from megamedical.errors import SubjectError
+from megamedical.reading.dicom import NoImage, dicom_files, read_header
+from megamedical.reading.images import read_scan, read_volume
+from tests.megamedical.reading.test_dicom import (
+    AXIAL,
+    ORIGIN,
+    SPACING,
+    VOXELS,
+    at,
+    enhanced,
+    refusal_of,
+    write,
+    write_series,
+)
+
+SPOILT = {
+    "zeros": lambda content: bytes(len(content)),
+    "page": lambda _: b"<html>not found</html>" * 20,
+    "short page": lambda _: b"<html>not found</html>",
+    "nothing": lambda _: b"",
+    "lost magic": lambda content: content[:128] + b"XXXX" + content[132:],
+    "half": lambda content: content[: len(content) // 2],
+    "ones": lambda content: b"\xff" * len(content),
+}
+
+
+@pytest.mark.parametrize("damage", SPOILT)
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_no_file_of_a_series_is_dropped_in_silence(tmp_path, damage, suffix):
+    names = [f"IM{n:03}{suffix}" for n in range(len(VOXELS))]
+    folder = write_series(tmp_path / "ct", names=names)
+    spoilt = folder / names[0]
+    spoilt.write_bytes(SPOILT[damage](spoilt.read_bytes()))
+    assert spoilt in dicom_files(folder)
+    for read in (read_header, lambda path: read_volume(path.parent)):
+        with pytest.raises(SubjectError) as refused:
+            read(spoilt)
+        assert refused.value.file == spoilt.name
+        assert not isinstance(refused.value, NoImage)
+
+
+def test_what_lies_beside_a_series_is_no_slice(tmp_path):
+    folder = write_series(tmp_path / "ct", names=[f"IM{n:03}" for n in range(len(VOXELS))])
+    for name in ("LICENSE", "DICOMDIR", "README", "notes.txt", ".DS_Store"):
+        (folder / name).write_text("no slice")
+    np.testing.assert_array_equal(read_volume(folder).voxels, VOXELS)
+
+
+def test_a_segmentation_beside_its_scan_is_no_image(tmp_path):
+    path = write(tmp_path / "seg.dcm", VOXELS, SegmentationStorage, Modality="SEG")
+    with pytest.raises(NoImage, match="holds no DICOM image, but SEG"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(("implicit", "little"), [(True, True), (False, True), (False, False)])
+def test_files_without_meta_are_read(tmp_path, implicit, little):
+    folder = write_series(tmp_path / "ct", RescaleSlope=1, RescaleIntercept=-1024)
+    for path in folder.iterdir():
+        dataset = dcmread(path)
+        bare = Dataset({element.tag: element for element in dataset})
+        if not little:
+            bare.PixelData = dataset.pixel_array.astype(">u2").tobytes()
+        dcmwrite(path, bare, implicit_vr=implicit, little_endian=little)
+        assert b"DICM" not in path.read_bytes()
+    np.testing.assert_array_equal(read_volume(folder).voxels, VOXELS - 1024.0)
+
+
+def test_compressed_pixels_without_meta_are_told(tmp_path):
+    dataset = dcmread(write(tmp_path / "a.dcm", VOXELS[0]))
+    dataset.compress(RLELossless)
+    bare = Dataset({element.tag: element for element in dataset})
+    dcmwrite(tmp_path / "a.dcm", bare, implicit_vr=False, little_endian=True)
+    assert "no file meta, which would say how" in refusal_of(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("place", ["detector", "file"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_frames_are_stacked_as_the_sign_of_their_spacing_says(tmp_path, sign, place):
+    """Nuclear medicine: negative where the next frame lies in front of the one before it."""
+    said = {
+        "ImagePositionPatient": at(AXIAL, 0 if sign == 1 else len(VOXELS) - 1),
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    }
+    if place == "detector":
+        detector = Dataset()
+        for name, value in said.items():
+            setattr(detector, name, value)
+        said = {"DetectorInformationSequence": [detector]}
+    frames = VOXELS[::sign]
+    path = write(
+        tmp_path / "nm.dcm",
+        np.ascontiguousarray(frames),
+        NuclearMedicineImageStorage,
+        SpacingBetweenSlices=sign * SPACING[2],
+        PixelSpacing=[SPACING[1], SPACING[0]],
+        **said,
+    )
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.voxels, VOXELS)
+    np.testing.assert_allclose(volume.spacing, SPACING)
+    np.testing.assert_allclose(volume.origin, ORIGIN)
+    np.testing.assert_array_equal(read_scan(path, 3).voxels, VOXELS)
+
+
+@pytest.mark.parametrize("kind", [NuclearMedicineImageStorage, MRImageStorage])
+@pytest.mark.parametrize("bright", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_the_unit_of_compressed_frames_is_that_of_plain_ones(tmp_path, kind, bright, syntax):
+    said = {"RescaleSlope": 2, "RescaleIntercept": -7, "SpacingBetweenSlices": 2}
+    path = write(tmp_path / "a.dcm", VOXELS, kind, PhotometricInterpretation=bright, **said)
+    plain = read_volume(path).voxels
+    assert plain.min() != VOXELS.min()
+    compress(path, syntax)
+    np.testing.assert_array_equal(read_volume(path).voxels, plain)
+
+
+def test_the_unit_of_compressed_enhanced_frames_is_kept(tmp_path):
+    path = enhanced(tmp_path / "ct.dcm", range(7))
+    plain = read_volume(path).voxels
+    compress(path, RLELossless)
+    np.testing.assert_array_equal(read_volume(path).voxels, plain)
+
+
+def compress(path, syntax):
+    dataset = dcmread(path)
+    if syntax == RLELossless:
+        dataset.compress(syntax)
+    else:
+        from io import BytesIO
+
+        from PIL import Image
+        from pydicom.encaps import encapsulate
+
+        streams = []
+        for frame in dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns):
+            stream = BytesIO()
+            Image.fromarray(frame).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
+            streams.append(stream.getvalue())
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = encapsulate(streams)
+        dataset["PixelData"].VR = "OB"
+    assert dataset.file_meta.TransferSyntaxUID.is_compressed
+    dataset.save_as(path)
+
+
+@pytest.mark.parametrize("scale", [{"RescaleSlope": 0, "RescaleIntercept": 5}])
+def test_a_slope_that_makes_all_values_one_is_refused(tmp_path, scale):
+    assert "its rescale slope is 0" in refusal_of(write(tmp_path / "a.dcm", VOXELS[0], **scale))
+
+
+@pytest.mark.parametrize("claim", [{"Rows": 5}, {"Columns": 4}, {"NumberOfFrames": 6}])
+def test_fewer_pixels_than_the_file_holds_are_refused(tmp_path, claim):
+    path = write(tmp_path / "a.dcm", VOXELS, SpacingBetweenSlices=2)
+    dataset = dcmread(path)
+    for name, value in claim.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
+    assert "bytes more than the pixels that it claims" in refusal_of(path)
+
+
+@pytest.mark.parametrize("claim", [{"Rows": 60_000, "Columns": 60_000}, {"NumberOfFrames": 2**27}])
+def test_claims_are_bounded_before_anything_is_decoded(tmp_path, claim):
+    path = write(tmp_path / "a.dcm", VOXELS, SpacingBetweenSlices=2)
+    compress(path, RLELossless)
+    dataset = dcmread(path)
+    for name, value in claim.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
+    assert "more than the" in refusal_of(path)

@@ -1,0 +1,1 @@
+"""Tasks that are drawn while a network is trained, on its device, new at every step."""
