@@ -55,7 +55,7 @@ _READERS = {
 _READ_PACKED = (".nii", ".ppm", ".pgm", ".img", ".hdr", ".mgh")
 
 # What the standard library raises for archives that are cut off, garbled, or made to confuse it.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     EOFError,
     ValueError,
@@ -160,7 +160,7 @@ def names_in(archive: Path) -> list[str]:
         names = _READERS[kind][1](archive)
     except Refused as error:
         raise ArchiveError(f"{archive} {error}", error.remedy) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ArchiveError(f"{archive} is damaged or cut off: {error}", _FETCH_AGAIN) from error
     return [name for name in (path.replace("\\", "/") for path in names) if not is_junk(name)]
 
@@ -232,7 +232,7 @@ def _explained(archive: Path, safe: SafeFolder) -> Iterator[None]:
         yield
     except Refused as error:
         raise ArchiveError(f"{archive}{safe.place} {error}", error.remedy) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if is_full(error):
             raise
         if isinstance(error, OSError) and error.errno:
