@@ -23,6 +23,7 @@ from typing import Literal
 from megamedical.errors import ArchiveError
 from megamedical.files.disk import explain_full, is_full
 from megamedical.files.linking import link_or_copy
+from megamedical.unpacking.password import published
 from megamedical.unpacking.rar_files import names_in_rar, read_rar
 from megamedical.unpacking.safe_folder import GENEROUS, MARKER, Limits, Refused, Tree, is_junk
 from megamedical.unpacking.seven_zip import names_in_seven_zip, read_seven_zip
@@ -70,7 +71,14 @@ _DAMAGE = (
 _FETCH_AGAIN = "Delete it and fetch it again."
 
 
-def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = GENEROUS) -> Path:
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    digest: str | None,
+    password: str | None = None,
+    limits: Limits = GENEROUS,
+) -> Path:
     """Unpack an archive into a folder of its own, which is there whole or not at all.
 
     Zip, tar, 7-Zip and RAR are told by their content; what is compressed as a single file is
@@ -82,7 +90,8 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
     `digest` nothing is done again. What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`,
     `Thumbs.db`) is left out. Where an archive holds nothing but another, as repositories of data
     wrap what their owners gave them, the content of that one comes out. A link becomes the file or
-    the folder of files that it points to; one that points to neither is left out.
+    the folder of files that it points to; one that points to neither is left out. A `password` is
+    that of the archive, where its owners publish it.
 
     Raises:
         ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
@@ -102,8 +111,9 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
     try:
         with explain_full(folder.parent, size, f"unpacking {archive.name}"):
             new.mkdir(parents=True)
-            _fill(new, archive, limits)
-            _unwrap(new, archive, limits)
+            with published(password):
+                _fill(new, archive, limits)
+                _unwrap(new, archive, limits)
             (new / MARKER).write_text(json.dumps(record), encoding="utf-8")
         if folder.exists():
             folder.rename(old)
