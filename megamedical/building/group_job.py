@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ MASK_SHARD = 2048  # masks: 32 MB before compression
 
 @dataclass(frozen=True)
 class GroupJob:
-    """All a worker needs to pack one group; `records` and `splits` are by subject and patient."""
+    """All a worker needs to pack one group; `records` and `splits` are by subject and patient.
+
+    `known_errors` are what is known to be wrong of subjects that are kept all the same.
+    """
 
     store: str
     dataset: str
@@ -52,6 +55,7 @@ class GroupJob:
     records: Mapping[str, Staged]
     splits: Mapping[str, str]
     tables: Path
+    known_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,21 +178,23 @@ def _too_small(group: Group, subjects: Sequence[Sequence[MaskEntry]]) -> set[str
 
 def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
     """What a group was made from: code, manifest, splits, and the hashes of its source files."""
-    return digest(
-        {
-            "format": FORMAT,
-            "processing": PROCESSING,
-            "splitting": SPLITTING,
-            "resolution": job.resolution,
-            "seed": job.seed,
-            "path": f"{job.dataset}/{job.name}",
-            "role": job.role,
-            "group": facts_that_matter(job.group),
-            "subjects": [
-                [m.facts.subject, job.splits[m.facts.patient], dict(m.facts.files)] for m in members
-            ],
-        }
-    )
+    facts: dict[str, object] = {
+        "format": FORMAT,
+        "processing": PROCESSING,
+        "splitting": SPLITTING,
+        "resolution": job.resolution,
+        "seed": job.seed,
+        "path": f"{job.dataset}/{job.name}",
+        "role": job.role,
+        "group": facts_that_matter(job.group),
+        "subjects": [
+            [m.facts.subject, job.splits[m.facts.patient], dict(m.facts.files)] for m in members
+        ],
+    }
+    known = [[m.facts.subject, *job.known_errors.get(m.facts.subject, ())] for m in members]
+    if any(len(said) > 1 for said in known):
+        facts["known errors"] = [said for said in known if len(said) > 1]
+    return digest(facts)
 
 
 def _write_arrays(
@@ -343,4 +349,5 @@ def _subject_row(job: GroupJob, facts: SubjectFacts) -> dict[str, object]:
         "spacing": facts.spacing,
         "shape": facts.shape,
         "orientation": facts.orientation,
+        "known_errors": list(job.known_errors.get(facts.subject, ())),
     }
