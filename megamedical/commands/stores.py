@@ -24,7 +24,7 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, echo, errors_explained, say, terminal
 from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def preview(
 
         sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
         save_preview(sheet, out)
-        typer.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+        echo(f"{out}: {sheet.width} x {sheet.height} pixels")
 
 
 def _summarise(report: BuildReport, console: Console) -> None:
