@@ -29,6 +29,9 @@ _KINDS = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_KEYS = frozenset(
+    ["NDims", "DimSize", "ElementType", "ElementDataFile", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation", "ElementNumberOfChannels", "HeaderSize", "CompressedData", "CompressedDataSize", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"]
+)
 _MOST = 9  # dimensions
 
 
@@ -43,6 +46,7 @@ class MetaImageReader(Reader):
             raise SubjectError("read", path.name, f"has no channel {channel}")
         lines, length = header_lines(path)
         said = {key.strip(): text.strip() for key, _, text in (li.partition("=") for li in lines)}
+        _expect_known(path, said)
         stored = _stored(path, said, length)
         expect_volume(path, stored.size, int(said.get("ElementNumberOfChannels", "1")))
         voxels = stored.read(path).reshape(stored.size[2::-1])
@@ -57,6 +61,18 @@ class MetaImageReader(Reader):
             tuple(np.abs(spacing).tolist()),
             tuple(origin.tolist()),
         )
+
+
+def _expect_known(path: Path, said: Mapping[str, str]) -> None:
+    """Refuse a key that is almost one of those that say how to read: it was one, and is damaged."""
+    for key in said.keys() - _KEYS:
+        meant = next((known for known in _KEYS if _are_near(key, known)), None)
+        if meant:
+            raise SubjectError("read", path.name, f"its header says {key!r}: is {meant} meant?")
+
+
+def _are_near(one: str, other: str) -> bool:
+    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
 
 
 def _stored(path: Path, said: Mapping[str, str], length: int) -> Stored:

@@ -46,6 +46,9 @@ _TO_LPS = {"right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1)} | {
     "left-anterior-superior": (1, -1, 1),
     "las": (1, -1, 1),
 }
+_FIELDS = frozenset(
+    ["axismaxs", "axismins", "blocksize", "byteskip", "centerings", "centers", "content", "datafile", "dimension", "encoding", "endian", "kinds", "labels", "lineskip", "max", "measurementframe", "min", "number", "oldmax", "oldmin", "sampleunits", "sizes", "space", "spacedimension", "spacedirections", "spaceorigin", "spaceunits", "spacings", "thicknesses", "type", "units", "blocksizes"]
+)
 _MOST = 16  # dimensions
 _OF_SPACE = ("domain", "space", "???", "none", "")  # kinds of axes along which voxels lie
 
@@ -80,8 +83,8 @@ class NrrdReader(Reader):
             raise SubjectError(
                 "read",
                 path.name,
-                f"is a segmentation of Slicer whose segments ({', '.join(_segments(header))}) lie in "
-                f"{values} layers: export them from Slicer as one label map, or a file for each",
+                f"is a segmentation of Slicer whose segments ({', '.join(_segments(header))}) lie "
+                f"in {values} layers: export them from Slicer as one label map, or a file for each",
             )
         expect_volume(path, size, values)
         return place(stored.read(path).reshape(size[2::-1]), header, axes[:3], path)
@@ -115,6 +118,9 @@ def read_header(path: Path) -> Header:
             values[key.strip()] = text[1:].strip()
         else:
             fields[key.replace(" ", "").lower()] = text.strip()
+    unknown = fields.keys() - _FIELDS
+    if unknown:
+        raise SubjectError("read", path.name, f"its header says {min(unknown)}, which NRRD has not")
     return Header(fields, values, length)
 
 
