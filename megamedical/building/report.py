@@ -28,12 +28,16 @@ class Missing:
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """What became of one group: a row of the summary."""
+    """What became of one group: a row of the summary.
+
+    Of `tasks`, `empty_tasks` show no pixel of their label in any subject.
+    """
 
     path: str
     subjects: int
     failed: int
     tasks: int
+    empty_tasks: int
     images: int
     masks: int
     was_there: bool
@@ -46,6 +50,7 @@ class GroupOutcome:
             subjects=packed.subjects if packed else 0,
             failed=len(failures),
             tasks=packed.tasks if packed else 0,
+            empty_tasks=packed.empty_tasks if packed else 0,
             images=packed.images if packed else 0,
             masks=packed.masks if packed else 0,
             was_there=False,

@@ -192,6 +192,11 @@ def _summarise(report: BuildReport, console: Console) -> None:
         )
     if report.groups:
         console.print(shown)
+    for group in report.groups:
+        if group.empty_tasks:
+            line = f"{group.path}: {group.empty_tasks:,} of {group.tasks:,} tasks show no pixel of "
+            line += "their label in any subject: nothing is trained or tested on them"
+            say(console, line, "[yellow]![/] ")
     for failure in report.failures[:_SHOWN]:
         subject = f"{failure.dataset}/{failure.group} {failure.subject}"
         line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"
