@@ -12,7 +12,7 @@ from megamedical.building.report import Missing
 from megamedical.building.splits import SPLITTING, assign_splits
 from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_of
 from megamedical.catalogue.datasets import Selection
-from megamedical.catalogue.group import FileGroup, Group
+from megamedical.catalogue.group import DrawnGroup, FileGroup
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
 from megamedical.obtaining.archive_content import Unpacked, files_of
@@ -44,7 +44,7 @@ class GroupPlan:
 
     dataset: DatasetManifest
     name: str
-    group: Group
+    group: FileGroup | DrawnGroup
     jobs: Sequence[Job]
     splits: Mapping[str, str]
     failures: Sequence[Failure]
@@ -133,7 +133,7 @@ def _drawn_groups(selection: Selection, settings: Settings) -> Iterable[GroupPla
 def _plan(
     dataset: DatasetManifest,
     name: str,
-    group: Group,
+    group: FileGroup | DrawnGroup,
     matched: _Matched,
     splits: Mapping[str, str],
     settings: Settings,
@@ -154,7 +154,7 @@ def _plan(
 def _job(
     dataset: str,
     name: str,
-    group: Group,
+    group: FileGroup | DrawnGroup,
     subject: Subject,
     resolution: int,
     folder: Path,

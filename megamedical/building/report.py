@@ -28,10 +28,11 @@ class Missing:
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """What became of one group: a row of the summary."""
+    """What became of one group: a row of the summary. `expected` subjects are its manifest's."""
 
     path: str
     subjects: int
+    expected: int
     failed: int
     tasks: int
     images: int
@@ -39,11 +40,14 @@ class GroupOutcome:
     was_there: bool
 
     @classmethod
-    def of(cls, path: str, packed: PackedGroup | None, failures: Sequence[Failure]) -> GroupOutcome:
+    def of(
+        cls, path: str, expected: int, packed: PackedGroup | None, failures: Sequence[Failure]
+    ) -> GroupOutcome:
         """The outcome of a group that was made now; nothing of it is packed where all failed."""
         return cls(
             path=path,
             subjects=packed.subjects if packed else 0,
+            expected=expected,
             failed=len(failures),
             tasks=packed.tasks if packed else 0,
             images=packed.images if packed else 0,

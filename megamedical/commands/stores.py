@@ -25,7 +25,6 @@ from megamedical.commands.root import (
     print_json,
 )
 from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
-from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,7 +108,7 @@ def build(
 
 @app.command()
 def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
-    """Check a whole store against itself: tables, slices, areas, splits."""
+    """Check a whole store against itself: every file, tables, slices, areas, splits."""
     with errors_explained():
         from megamedical.reporting.progress import Silence, listener
         from megamedical.store.verification import verify as run
@@ -125,6 +124,10 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
                 f"{verdict.groups:,} groups, {verdict.images:,} images, {verdict.masks:,} masks, "
                 f"{verdict.examples:,} examples"
             )
+            for remark in verdict.remarks[:_SHOWN]:
+                say(console, remark, "[yellow]![/] ")
+            if len(verdict.remarks) > _SHOWN:
+                say(console, f"  … and {len(verdict.remarks) - _SHOWN} more, see `Store.groups`.")
             wrong = f"[red]{len(verdict.problems)} problems[/]"
             console.print(f"{said}: {wrong if verdict.problems else '[green]all as it says[/]'}")
         if verdict.problems:
@@ -149,6 +152,7 @@ def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
             "group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples"
         )
         for row in _condensed(rows):
+            row["subjects"] = _of_expected(row["subjects"], row.pop("expected"))
             shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
         console.print(shown)
         say(
@@ -185,7 +189,7 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
         shown.add_row(
             row["group"],
-            f"{row['subjects']:,}",
+            _of_expected(row["subjects"], row["expected"]),
             f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
             *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
             "was there" if row["was_there"] else "",
@@ -205,10 +209,15 @@ def _summarise(report: BuildReport, console: Console) -> None:
     say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
 
 
+def _of_expected(subjects: int, expected: int) -> str:
+    """How many there are, and of how many, where some are missing."""
+    return f"{subjects:,} of {expected:,}" if subjects < expected else f"{subjects:,}"
+
+
 def _contents(store: Store) -> list[dict[str, Any]]:
     rows = []
     subjects = store.subjects.groupby(["dataset", "group"])
-    homes = store.examples["task"].map(home_of)
+    expected = store.groups.set_index(["dataset", "group"])["expected"]
     for (dataset, group), tasks in store.tasks.groupby(["dataset", "group"]):
         members = subjects.get_group((dataset, group))
         rows.append(
@@ -217,9 +226,10 @@ def _contents(store: Store) -> list[dict[str, Any]]:
                 "modality": tasks["modality"].iloc[0],
                 "role": tasks["role"].iloc[0],
                 "subjects": len(members),
+                "expected": int(expected.get((dataset, group), 0)),
                 "patients": int(members["patient"].nunique()),
                 "tasks": len(tasks),
-                "examples": int((homes == f"{dataset}/{group}").sum()),
+                "examples": int(tasks[["train", "dev", "test"]].to_numpy().sum()),
             }
         )
     return rows
