@@ -509,6 +509,8 @@ def test_the_stages_are_told_to_a_listener(mirror, tmp_path):
             yield lambda what="": done.append(what)
             steps[name] = (len(done), total, unit)
 
+        def say(self, line: str) -> None: ...
+
     build_miniatures("stare", store=tmp_path / "store", mirror=mirror, listener=Ledger())
     assert steps == {
         "obtain": (3, 3, "archives"),
