@@ -83,7 +83,14 @@ def tables(subjects: int, areas: np.ndarray, checksum: str) -> dict[str, pa.Tabl
         for number, label in enumerate(LABELS):
             task = f"{GROUP}/mri/{axis}/mid/{label}"
             about = {"task": task, "dataset": dataset, "group": group, "modality": "mri"}
-            about |= {"plane": axis, "slicing": "mid", "label": label, "role": "extra", **counts}
+            about |= {
+                "plane": axis,
+                "slicing": "mid",
+                "label": label,
+                "role": "extra",
+                **counts,
+                "empty": 0,
+            }
             tasks.append({**about, "fingerprint": task_fingerprint("0" * 64, task)})
             images = np.arange(subjects) * len(PLANES) + plane
             masks = images * len(LABELS) + number

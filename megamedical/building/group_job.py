@@ -32,6 +32,7 @@ from megamedical.store.tables import (
     EXAMPLES,
     FORMAT,
     GROUPS,
+    SHARES,
     SUBJECTS,
     TASKS,
     encode_table,
@@ -62,13 +63,17 @@ class GroupJob:
 
 @dataclass(frozen=True)
 class PackedGroup:
-    """What became of a group: a small row for the summary and for the store's attributes."""
+    """What became of a group: a small row for the summary and for the store's attributes.
+
+    Of `tasks`, `empty_tasks` show no pixel of their label in any subject.
+    """
 
     dataset: str
     name: str
     fingerprint: str
     subjects: int
     tasks: int
+    empty_tasks: int
     images: int
     masks: int
     tables: Path
@@ -111,7 +116,7 @@ def pack(job: GroupJob) -> PackedGroup:
     images = sum(len(member.images) for member in members)
     masks = sum(len(member.masks) for member in members)
     checksum = _write_arrays(job, members, images, masks, fingerprint)
-    tasks = _task_names(job, members)
+    tasks = list(_task_rows(job, members, _task_names(job, members), fingerprint))
     group = {
         "dataset": job.dataset,
         "group": job.name,
@@ -128,17 +133,28 @@ def pack(job: GroupJob) -> PackedGroup:
             [_subject_row(job, m.facts) for m in members], schema=SUBJECTS
         ),
         "examples": pa.Table.from_pylist(list(_example_rows(job, members)), schema=EXAMPLES),
-        "tasks": pa.Table.from_pylist(
-            list(_task_rows(job, members, tasks, fingerprint)), schema=TASKS
-        ),
+        "tasks": pa.Table.from_pylist(tasks, schema=TASKS),
     }
     with explain_full(job.tables.parent, None, "the rows of the tables"):
         for name, table in rows.items():
             with whole_file(job.tables / f"{name}.parquet") as path:
                 path.write_bytes(encode_table(table))
     return PackedGroup(
-        job.dataset, job.name, fingerprint, len(members), len(tasks), images, masks, job.tables
+        job.dataset,
+        job.name,
+        fingerprint,
+        len(members),
+        len(tasks),
+        sum(_shows_nothing(task) for task in tasks),
+        images,
+        masks,
+        job.tables,
     )
+
+
+def _shows_nothing(task: Mapping[str, object]) -> bool:
+    """Whether no subject of a task has a pixel of its label."""
+    return task["empty"] == sum(int(str(task[split])) for split in SHARES)
 
 
 def _members(job: GroupJob) -> Iterator[_Member]:
@@ -243,7 +259,9 @@ def _task_rows(
     for member in members:
         for entry in member.entries:
             for slicing in entry.slicings:
-                counts[_task_id(job, entry, slicing)][job.splits[member.facts.patient]] += 1
+                count = counts[_task_id(job, entry, slicing)]
+                count[job.splits[member.facts.patient]] += 1
+                count["empty"] += entry.area == 0
     for task, (plane, slicing, label) in tasks.items():
         yield {
             "task": task,
@@ -254,7 +272,7 @@ def _task_rows(
             "slicing": slicing,
             "label": label,
             "role": job.role,
-            **{split: counts[task][split] for split in ("train", "dev", "test")},
+            **{split: counts[task][split] for split in ("train", "dev", "test", "empty")},
             "fingerprint": task_fingerprint(fingerprint, task),
         }
 

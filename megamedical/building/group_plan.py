@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 
 from megamedical.building.record import record_path
@@ -15,10 +16,10 @@ from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.group import DrawnGroup, FileGroup
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
-from megamedical.obtaining.archive_content import Unpacked, files_of
+from megamedical.obtaining.archive_content import Unpacked
 from megamedical.processing import synthetic
 from megamedical.subjects.matching import find_subjects
-from megamedical.subjects.subject import Failure, Subject
+from megamedical.subjects.subject import Failure, Subject, Tree
 
 Archives = Mapping[tuple[str, str], Unpacked]  # by dataset and name
 
@@ -83,10 +84,15 @@ def plan_groups(
     dataset = selection.dataset
     found: dict[str, _Matched] = {}
     missing = []
+
+    @cache  # groups may share an archive, and walking through one of many files takes a while
+    def files_of(archive: str) -> Tree:
+        return unpacked[dataset.id, archive].files()
+
     for name, group in dataset.groups.items():
         if all((dataset.id, archive) in unpacked for archive in dataset.needed_by(name)):
             try:
-                found[name] = _match(dataset, name, group, unpacked)
+                found[name] = _match(dataset, name, group, unpacked, files_of)
             except MegaMedicalError as error:
                 missing.append(Missing.for_want_of(error, _split_with(selection, name)))
     plans = []
@@ -99,8 +105,14 @@ def plan_groups(
     return plans, missing
 
 
-def _match(dataset: DatasetManifest, name: str, group: FileGroup, unpacked: Archives) -> _Matched:
-    tree = files_of(unpacked[dataset.id, archive.name] for archive in dataset.archives_of(name))
+def _match(
+    dataset: DatasetManifest,
+    name: str,
+    group: FileGroup,
+    unpacked: Archives,
+    files_of: Callable[[str], Tree],
+) -> _Matched:
+    tree = dict(chain(*(files_of(archive.name).items() for archive in dataset.archives_of(name))))
     subjects, failures = find_subjects(dataset.id, name, group, tree)
     source = digest([unpacked[dataset.id, archive].digest for archive in dataset.needed_by(name)])
     return _Matched(subjects, failures, source)

@@ -28,13 +28,18 @@ class Missing:
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """What became of one group: a row of the summary. `expected` subjects are its manifest's."""
+    """What became of one group: a row of the summary.
+
+    `expected` subjects are its manifest's. Of `tasks`, `empty_tasks` show no pixel of their label
+    in any subject.
+    """
 
     path: str
     subjects: int
     expected: int
     failed: int
     tasks: int
+    empty_tasks: int
     images: int
     masks: int
     was_there: bool
@@ -50,6 +55,7 @@ class GroupOutcome:
             expected=expected,
             failed=len(failures),
             tasks=packed.tasks if packed else 0,
+            empty_tasks=packed.empty_tasks if packed else 0,
             images=packed.images if packed else 0,
             masks=packed.masks if packed else 0,
             was_there=False,

@@ -24,7 +24,7 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, echo, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -181,7 +181,7 @@ def preview(
 
         sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
         save_preview(sheet, out)
-        typer.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+        echo(f"{out}: {sheet.width} x {sheet.height} pixels")
 
 
 def _summarise(report: BuildReport, console: Console) -> None:
@@ -196,6 +196,11 @@ def _summarise(report: BuildReport, console: Console) -> None:
         )
     if report.groups:
         console.print(shown)
+    for group in report.groups:
+        if group.empty_tasks:
+            line = f"{group.path}: {group.empty_tasks:,} of {group.tasks:,} tasks show no pixel of "
+            line += "their label in any subject: nothing is trained or tested on them"
+            say(console, line, "[yellow]![/] ")
     for failure in report.failures[:_SHOWN]:
         subject = f"{failure.dataset}/{failure.group} {failure.subject}"
         line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"

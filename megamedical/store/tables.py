@@ -45,6 +45,7 @@ TASKS = _table(
     ("train", pa.int32(), "subjects of the task in the train split"),
     ("dev", pa.int32(), "subjects of the task in the dev split"),
     ("test", pa.int32(), "subjects of the task in the test split"),
+    ("empty", pa.int32(), "subjects of the task whose mask has no pixel; -1 where nobody counted"),
     ("fingerprint", pa.string(), "SHA-256 of what the task was made from"),
 )
 
@@ -144,6 +145,10 @@ def decode_table(content: bytes, name: str) -> pa.Table:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{name}.parquet cannot be read: {error}") from error
+    if name == "tasks" and "empty" not in table.column_names and "test" in table.column_names:
+        uncounted = pa.array([-1] * len(table), pa.int32())
+        place = table.column_names.index("test") + 1
+        table = table.add_column(place, TASKS.field("empty"), uncounted)
     if not table.schema.equals(TABLES[name]):
         raise StoreError(
             f"{name}.parquet has other columns than this version of megamedical writes",
