@@ -13,7 +13,7 @@ from megamedical.building.report import Missing
 from megamedical.building.splits import SPLITTING, assign_splits
 from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_of
 from megamedical.catalogue.datasets import Selection
-from megamedical.catalogue.group import FileGroup, Group
+from megamedical.catalogue.group import DrawnGroup, FileGroup
 from megamedical.catalogue.honesty import KnownError
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
@@ -52,7 +52,7 @@ class GroupPlan:
 
     dataset: DatasetManifest
     name: str
-    group: Group
+    group: FileGroup | DrawnGroup
     jobs: Sequence[Job]
     splits: Mapping[str, str]
     failures: Sequence[Failure]
@@ -75,7 +75,7 @@ class GroupPlan:
         return digest(inputs)
 
     @property
-    def whole(self) -> int:
+    def expected(self) -> int:
         """How many subjects there are in the whole distribution, those left out not counted."""
         if not isinstance(self.group, FileGroup):
             return len(self.jobs)
@@ -201,7 +201,7 @@ def _drawn_groups(selection: Selection, settings: Settings) -> Iterable[GroupPla
 def _plan(
     dataset: DatasetManifest,
     name: str,
-    group: Group,
+    group: FileGroup | DrawnGroup,
     matched: _Matched,
     splits: Mapping[str, str],
     settings: Settings,
@@ -235,7 +235,7 @@ def _plan(
 def _job(
     dataset: str,
     name: str,
-    group: Group,
+    group: FileGroup | DrawnGroup,
     subject: Subject,
     resolution: int,
     folder: Path,
