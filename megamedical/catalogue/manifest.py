@@ -41,7 +41,8 @@ class DatasetManifest(Facts):
     the same split in both; where that holds of some groups only, they are of one `cohort`.
     `same_patients` names groups of other datasets, `<dataset>/<group>`, that show them too.
     `proven` is what was built from the manifest: the real archives, miniatures in their layout, or
-    nothing, so that it rests on the evidence of its groups alone. `how_to_get` is what a user must
+    nothing, so that it rests on the evidence of its groups alone; `proven_on` counts the subjects
+    of real archives that were built. `how_to_get` is what a user must
     do where access is not open. `of_one_person` is what was looked for, so that no person is in two
     splits; `known_errors` what others have found wrong.
     """
@@ -59,12 +60,13 @@ class DatasetManifest(Facts):
     shares_patients: bool = False
     same_patients: tuple[str, ...] = ()
     proven: Proof = "evidence"
+    proven_on: Annotated[int, Field(ge=0)] = 0
     groups: dict[Slug, FileGroup] = Field(default={})
     notes: str = ""
     of_one_person: tuple[OfOnePerson, ...] = ()
     known_errors: tuple[KnownError, ...] = ()
 
-    _later = frozenset({"of_one_person", "known_errors"})
+    _later = frozenset({"proven_on", "of_one_person", "known_errors"})
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -72,11 +74,20 @@ class DatasetManifest(Facts):
             raise ValueError("a dataset has either `groups:` or a `generator:`")
         if (self.access == "generated") != (self.generator is not None):
             raise ValueError("`access: generated` and `generator:` go together")
+        if (self.proven == "real data") != bool(self.proven_on):
+            raise ValueError(
+                "`proven: real data` and `proven_on:`, how many subjects were built, go together"
+            )
         if self.access not in ("open", "generated") and not self.how_to_get:
             raise ValueError(f"`access: {self.access}` needs `how_to_get:`, the steps for a user")
         names = [archive.name for archive in self.archives]
         if len(set(names)) < len(names):
             raise ValueError("two of `archives:` have the same name; give each its own")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_it_has(self) -> Self:
+        names = {archive.name for archive in self.archives}
         for group_name, group in self.groups.items():
             for name in group.archives or ():
                 if name not in names:
