@@ -60,7 +60,7 @@ def run(
         int, typer.Option(min=0, help="Processes that share the tasks; 0 for this one alone.")
     ] = 0,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to work with, tcp://HOST:PORT.")
+        str | None, typer.Option(help="Dask scheduler to work with, tls://HOST:PORT.")
     ] = None,
 ) -> None:
     """Run methods on a suite: a row for each query and draw.

@@ -30,7 +30,8 @@ from megamedical.files.writing import unfinished_name
 from megamedical.obtaining.archive_content import Unpacked, obtain_unpacked
 from megamedical.obtaining.sources import raw_folder
 from megamedical.reporting.progress import Listener, Silence
-from megamedical.store import store as stores
+from megamedical.store import publishing
+from megamedical.store.attributes import StoreAttributes
 from megamedical.store.location import Location
 from megamedical.store.tables import FAILURES
 from megamedical.subjects.subject import Failure
@@ -92,7 +93,7 @@ def build(
         names, role=role, everything=everything, tasks=tasks, subjects=subjects
     )
     location = Location(store)
-    attributes = stores.begin(location, resolution, seed)
+    attributes = publishing.begin(location, resolution, seed)
     settings = Settings(raw_folder(location, raw), resolution, seed, known_errors == "keep")
     with (
         at_work_in(settings.raw, [selection.dataset.id for selection in chosen]),
@@ -117,7 +118,7 @@ class _Build:
     """One run of `build`, stage by stage."""
 
     location: Location
-    attributes: stores.StoreAttributes
+    attributes: StoreAttributes
     settings: Settings
     mirror: Path | None
     checksum: bool
@@ -130,16 +131,21 @@ class _Build:
     def run(self, chosen: Sequence[Selection]) -> BuildReport:
         unpacked = self._obtain(chosen)
         plans = self._match(chosen, unpacked)
-        groups = self.attributes.groups
-        there = {p.path: found for p in plans if (found := packed_before(p, groups.get(p.path)))}
+        there = _there(plans, self.attributes)
         todo = [plan for plan in plans if plan.path not in there]
         failures = self._process(todo)
-        packed = self._pack(todo, failures)
-        made = {p.path: GroupOutcome.of(p, packed.get(p.path), failures[p.path]) for p in todo}
-        attributes = self._publish(todo, packed, failures) if todo else self.attributes
-        for plan in todo:
-            if plan.path in packed:
-                remember(plan, packed[plan.path].fingerprint, made[plan.path])
+        made: dict[str, GroupOutcome] = {}
+        attributes = self.attributes
+        if todo:
+            doing = f"building {', '.join(sorted({plan.dataset.id for plan in todo}))}"
+            with publishing.turn(self.location, doing=doing, tell=self.listener.say) as turn:
+                there = _there(plans, turn.attributes)  # another build may have been here
+                todo = [plan for plan in todo if plan.path not in there]
+                attributes = turn.attributes
+                if todo:
+                    packed = self._pack(todo, failures, turn)
+                    attributes = self._publish(todo, packed, failures, turn)
+                    made = self._remember(todo, packed, failures)
         return BuildReport(
             store=str(self.location),
             groups=[(there | made)[plan.path] for plan in plans],
@@ -147,6 +153,20 @@ class _Build:
             missing=self.missing,
             fingerprint=attributes.fingerprint,
         )
+
+    def _remember(
+        self,
+        plans: Sequence[GroupPlan],
+        packed: Mapping[str, PackedGroup],
+        failures: Failures,
+    ) -> dict[str, GroupOutcome]:
+        made = {}
+        for plan in plans:
+            group = packed.get(plan.path)
+            made[plan.path] = GroupOutcome.of(plan, group, failures[plan.path])
+            if group:
+                remember(plan, group.fingerprint, made[plan.path])
+        return made
 
     def _obtain(self, chosen: Sequence[Selection]) -> dict[tuple[str, str], Unpacked]:
         """Every archive that is needed, unpacked, by dataset and name."""
@@ -214,13 +234,14 @@ class _Build:
         for found in failures.values():
             found.sort(key=lambda failure: (failure.subject, failure.file))
 
-    def _pack(self, plans: Sequence[GroupPlan], failures: Failures) -> dict[str, PackedGroup]:
+    def _pack(
+        self, plans: Sequence[GroupPlan], failures: Failures, turn: publishing.Turn
+    ) -> dict[str, PackedGroup]:
         """Write the arrays of every group that has a subject; damaged records are made again."""
-        stores.withdraw(self.location, [plan.path for plan in plans])
         packed: dict[str, PackedGroup] = {}
         for _ in range(_ATTEMPTS):
             jobs = [
-                self._group_job(plan, records)
+                self._group_job(plan, records, turn.place(plan.path))
                 for plan in plans
                 if plan.path not in packed and (records := _records(plan, failures))
             ]
@@ -249,7 +270,6 @@ class _Build:
         damaged: dict[str, Sequence[str]] = {}
         if not jobs:
             return damaged
-        stores.make_datasets(self.location, [f"{job.dataset}/{job.name}" for job in jobs])
         with self.listener.stage("pack", len(jobs), "groups") as step:
             for job, result in self.crew.run(pack, jobs):
                 path = f"{job.dataset}/{job.name}"
@@ -262,7 +282,7 @@ class _Build:
                 step(path)
         return damaged
 
-    def _group_job(self, plan: GroupPlan, records: Mapping[str, Staged]) -> GroupJob:
+    def _group_job(self, plan: GroupPlan, records: Mapping[str, Staged], place: str) -> GroupJob:
         return GroupJob(
             store=self.location.absolute,
             dataset=plan.dataset.id,
@@ -273,6 +293,8 @@ class _Build:
             seed=self.settings.seed,
             records=records,
             splits=plan.splits,
+            place=place,
+            expected=plan.expected,
             tables=unfinished_name(plan.folder / "tables"),  # of this build alone
             known_errors=plan.known_errors,
         )
@@ -282,19 +304,26 @@ class _Build:
         plans: Sequence[GroupPlan],
         packed: Mapping[str, PackedGroup],
         failures: Failures,
-    ) -> stores.StoreAttributes:
+        turn: publishing.Turn,
+    ) -> StoreAttributes:
         """Put the groups into the store's tables."""
         rows: dict[str, list[pa.Table]] = {
             name: [pq.read_table(group.tables / f"{name}.parquet") for group in packed.values()]
-            for name in ("tasks", "examples", "subjects")
+            for name in ("groups", "tasks", "examples", "subjects")
         }
         failed = [vars(failure) for plan in plans for failure in failures[plan.path]]
         rows["failures"] = [pa.Table.from_pylist(failed, schema=FAILURES)]
         groups = {path: group.fingerprint for path, group in packed.items()}
-        attributes = stores.publish(self.location, groups, rows)
+        attributes = turn.publish(groups, rows, replaced=[plan.path for plan in plans])
         for group in packed.values():
             shutil.rmtree(group.tables, ignore_errors=True)
         return attributes
+
+
+def _there(plans: Sequence[GroupPlan], attributes: StoreAttributes) -> dict[str, GroupOutcome]:
+    """The outcomes of earlier builds, of groups that the store has as they would be built now."""
+    groups = attributes.groups
+    return {p.path: found for p in plans if (found := packed_before(p, groups.get(p.path)))}
 
 
 def _records(plan: GroupPlan, failures: Failures) -> dict[str, Staged]:

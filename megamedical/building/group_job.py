@@ -10,11 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from megamedical.building.record import (
     DamagedRecord,
@@ -26,16 +23,22 @@ from megamedical.building.record import (
 )
 from megamedical.building.splits import SPLITTING
 from megamedical.building.subject_job import PROCESSING, digest, facts_that_matter
-from megamedical.catalogue.group import Group
+from megamedical.catalogue.group import DrawnGroup, FileGroup, Group
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file
+from megamedical.store.array_writer import checksum_of, group_writer
 from megamedical.store.location import Location
-from megamedical.store.tables import EXAMPLES, FORMAT, SUBJECTS, TASKS, encode_table
+from megamedical.store.tables import (
+    EXAMPLES,
+    FORMAT,
+    GROUPS,
+    SHARES,
+    SUBJECTS,
+    TASKS,
+    encode_table,
+    task_fingerprint,
+)
 from megamedical.task_id import TaskId, slug
-
-# Figures of size against random reads are in docs/performance.md.
-IMAGE_SHARD = 512  # slices: 16 MB at 128 x 128
-MASK_SHARD = 2048  # masks: 32 MB before compression
 
 
 @dataclass(frozen=True)
@@ -43,30 +46,38 @@ class GroupJob:
     """All a worker needs to pack one group; `records` and `splits` are by subject and patient.
 
     `known_errors` are what is known to be wrong of subjects that are kept all the same.
+    `expected` is how many subjects there should be,
+    `place` the folder of the store that the arrays are written into, `tables` that of the rows.
     """
 
     store: str
     dataset: str
     name: str
-    group: Group
+    group: FileGroup | DrawnGroup
     role: str
     resolution: int
     seed: int
     records: Mapping[str, Staged]
     splits: Mapping[str, str]
+    place: str
+    expected: int
     tables: Path
     known_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PackedGroup:
-    """What became of a group: a small row for the summary and for the store's attributes."""
+    """What became of a group: a small row for the summary and for the store's attributes.
+
+    Of `tasks`, `empty_tasks` show no pixel of their label in any subject.
+    """
 
     dataset: str
     name: str
     fingerprint: str
     subjects: int
     tasks: int
+    empty_tasks: int
     images: int
     masks: int
     tables: Path
@@ -108,24 +119,46 @@ def pack(job: GroupJob) -> PackedGroup:
     fingerprint = _fingerprint(job, members)
     images = sum(len(member.images) for member in members)
     masks = sum(len(member.masks) for member in members)
-    _write_arrays(job, members, images, masks, fingerprint)
-    tasks = _task_names(job, members)
+    checksum = _write_arrays(job, members, images, masks, fingerprint)
+    tasks = list(_task_rows(job, members, _task_names(job, members), fingerprint))
+    group = {
+        "dataset": job.dataset,
+        "group": job.name,
+        "subjects": len(members),
+        "expected": job.expected,
+        "images": images,
+        "masks": masks,
+        "fingerprint": fingerprint,
+        "checksum": checksum,
+    }
     rows = {
+        "groups": pa.Table.from_pylist([group], schema=GROUPS),
         "subjects": pa.Table.from_pylist(
             [_subject_row(job, m.facts) for m in members], schema=SUBJECTS
         ),
         "examples": pa.Table.from_pylist(list(_example_rows(job, members)), schema=EXAMPLES),
-        "tasks": pa.Table.from_pylist(
-            list(_task_rows(job, members, tasks, fingerprint)), schema=TASKS
-        ),
+        "tasks": pa.Table.from_pylist(tasks, schema=TASKS),
     }
     with explain_full(job.tables.parent, None, "the rows of the tables"):
         for name, table in rows.items():
             with whole_file(job.tables / f"{name}.parquet") as path:
                 path.write_bytes(encode_table(table))
     return PackedGroup(
-        job.dataset, job.name, fingerprint, len(members), len(tasks), images, masks, job.tables
+        job.dataset,
+        job.name,
+        fingerprint,
+        len(members),
+        len(tasks),
+        sum(_shows_nothing(task) for task in tasks),
+        images,
+        masks,
+        job.tables,
     )
+
+
+def _shows_nothing(task: Mapping[str, object]) -> bool:
+    """Whether no subject of a task has a pixel of its label."""
+    return task["empty"] == sum(int(str(task[split])) for split in SHARES)
 
 
 def _members(job: GroupJob) -> Iterator[_Member]:
@@ -184,24 +217,19 @@ def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
 
 def _write_arrays(
     job: GroupJob, members: Sequence[_Member], images: int, masks: int, fingerprint: str
-) -> None:
-    import zarr
-
+) -> str:
+    """The checksum of the group, when all of it is written."""
     location = Location(job.store)
-    with location.explaining_full():
-        group = zarr.open_group(
-            location.zarr(),
-            path=f"{job.dataset}/{job.name}",
-            mode="w",
-            attributes={"fingerprint": fingerprint},
-        )
-        image_array = create_array(group, "images", images, job.resolution)
-        mask_array = create_array(group, "masks", masks, job.resolution)
-        with _Appender(image_array) as image_end, _Appender(mask_array) as mask_end:
-            for member in members:
-                record = _whole(member)
-                image_end.append(record.images[list(member.images)])
-                mask_end.append(record.masks[list(member.masks)])
+    folder = location.below(job.place)
+    with (
+        location.explaining_full(),
+        group_writer(folder, fingerprint, images, masks, job.resolution) as writer,
+    ):
+        for member in members:
+            record = _whole(member)
+            writer.images.append(record.images[list(member.images)])
+            writer.masks.append(record.masks[list(member.masks)])
+    return checksum_of(folder)
 
 
 def _whole(member: _Member) -> Record:
@@ -209,57 +237,6 @@ def _whole(member: _Member) -> Record:
         return Record.load(member.staged)
     except DamagedRecord as error:
         raise DamagedRecords([member.facts.subject]) from error
-
-
-def create_array(group: Any, name: str, length: int, resolution: int) -> Any:  # noqa: ANN401
-    """An empty `images` or `masks` array of a group: sharded, one slice a chunk.
-
-    Images are not compressed, so that a reader can map them; masks are, being almost all zero.
-    """
-    from zarr.codecs import BloscCodec
-
-    image = name == "images"
-    return group.create_array(
-        name,
-        shape=(length, resolution, resolution),
-        dtype="float16" if image else "uint8",
-        chunks=(1, resolution, resolution),
-        shards=(IMAGE_SHARD if image else MASK_SHARD, resolution, resolution),
-        compressors=None if image else BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle"),
-        dimension_names=("slice", "row", "column"),
-        attributes={"unit": "1" if image else "1/255", "range": [0, 1] if image else [0, 255]},
-    )
-
-
-class _Appender:
-    """The end of an array: collects slices and writes them a whole shard at a time."""
-
-    def __init__(self, array: Any) -> None:  # noqa: ANN401
-        self._array = array
-        self._waiting: list[NDArray[Any]] = []
-        self._count = 0
-        self._written = 0
-
-    def __enter__(self) -> _Appender:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is None and self._count:
-            self._write(self._count)
-
-    def append(self, slices: NDArray[Any]) -> None:
-        """Add slices (n, H, W) at the end."""
-        self._waiting.append(slices)
-        self._count += len(slices)
-        shard = self._array.shards[0]
-        if self._count >= shard:
-            self._write(self._count // shard * shard)
-
-    def _write(self, count: int) -> None:
-        waiting = np.concatenate(self._waiting)
-        self._array[self._written : self._written + count] = waiting[:count]
-        self._written += count
-        self._waiting, self._count = [waiting[count:]], self._count - count
 
 
 def _task_id(job: GroupJob, entry: MaskEntry, slicing: str) -> str:
@@ -288,7 +265,9 @@ def _task_rows(
     for member in members:
         for entry in member.entries:
             for slicing in entry.slicings:
-                counts[_task_id(job, entry, slicing)][job.splits[member.facts.patient]] += 1
+                count = counts[_task_id(job, entry, slicing)]
+                count[job.splits[member.facts.patient]] += 1
+                count["empty"] += entry.area == 0
     for task, (plane, slicing, label) in tasks.items():
         yield {
             "task": task,
@@ -299,8 +278,8 @@ def _task_rows(
             "slicing": slicing,
             "label": label,
             "role": job.role,
-            **{split: counts[task][split] for split in ("train", "dev", "test")},
-            "fingerprint": digest([fingerprint, task]),
+            **{split: counts[task][split] for split in ("train", "dev", "test", "empty")},
+            "fingerprint": task_fingerprint(fingerprint, task),
         }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 
 from megamedical.building.record import record_path
@@ -12,14 +13,14 @@ from megamedical.building.report import Missing
 from megamedical.building.splits import SPLITTING, assign_splits
 from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_of
 from megamedical.catalogue.datasets import Selection
-from megamedical.catalogue.group import FileGroup, Group
+from megamedical.catalogue.group import DrawnGroup, FileGroup
 from megamedical.catalogue.honesty import KnownError
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
-from megamedical.obtaining.archive_content import Unpacked, files_of
+from megamedical.obtaining.archive_content import Unpacked
 from megamedical.processing import synthetic
 from megamedical.subjects.matching import find_subjects
-from megamedical.subjects.subject import Failure, Subject
+from megamedical.subjects.subject import Failure, Subject, Tree
 
 Archives = Mapping[tuple[str, str], Unpacked]  # by dataset and name
 
@@ -51,7 +52,7 @@ class GroupPlan:
 
     dataset: DatasetManifest
     name: str
-    group: Group
+    group: FileGroup | DrawnGroup
     jobs: Sequence[Job]
     splits: Mapping[str, str]
     failures: Sequence[Failure]
@@ -74,7 +75,7 @@ class GroupPlan:
         return digest(inputs)
 
     @property
-    def whole(self) -> int:
+    def expected(self) -> int:
         """How many subjects there are in the whole distribution, those left out not counted."""
         if not isinstance(self.group, FileGroup):
             return len(self.jobs)
@@ -108,10 +109,15 @@ def plan_groups(
     found: dict[str, _Matched] = {}
     here = {archive for id_, archive in unpacked if id_ == dataset.id}
     missing = []
+
+    @cache  # groups may share an archive, and walking through one of many files takes a while
+    def files_of(archive: str) -> Tree:
+        return unpacked[dataset.id, archive].files()
+
     for name, group in dataset.groups.items():
         if dataset.suffice(name, here):
             try:
-                found[name] = _match(dataset, name, group, unpacked, settings)
+                found[name] = _match(dataset, name, group, unpacked, files_of, settings)
             except MegaMedicalError as error:
                 missing.append(Missing.for_want_of(error, _split_with(selection, name)))
     plans = []
@@ -129,11 +135,12 @@ def _match(
     name: str,
     group: FileGroup,
     unpacked: Archives,
+    files_of: Callable[[str], Tree],
     settings: Settings,
 ) -> _Matched:
     archives = [archive.name for archive in dataset.archives_of(name)]
     here = {a: unpacked[dataset.id, a] for a in archives if (dataset.id, a) in unpacked}
-    tree = files_of(here.values())
+    tree = dict(chain.from_iterable(files_of(archive).items() for archive in here))
     is_part = len(here) < len(archives)
     subjects, failures = find_subjects(dataset.id, name, group, tree, is_part=is_part)
     wrong = dataset.known_wrong(name)
@@ -194,7 +201,7 @@ def _drawn_groups(selection: Selection, settings: Settings) -> Iterable[GroupPla
 def _plan(
     dataset: DatasetManifest,
     name: str,
-    group: Group,
+    group: FileGroup | DrawnGroup,
     matched: _Matched,
     splits: Mapping[str, str],
     settings: Settings,
@@ -228,7 +235,7 @@ def _plan(
 def _job(
     dataset: str,
     name: str,
-    group: Group,
+    group: FileGroup | DrawnGroup,
     subject: Subject,
     resolution: int,
     folder: Path,

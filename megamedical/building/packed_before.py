@@ -37,7 +37,8 @@ def packed_before(plan: GroupPlan, fingerprint: str | None) -> GroupOutcome | No
         return None
     if memory["outcome"]["failed"]:  # may have been mended
         return None
-    return GroupOutcome(**{**memory["outcome"], "was_there": True})
+    said = {**memory["outcome"], "expected": plan.expected, "was_there": True}
+    return GroupOutcome(**said)
 
 
 def _memories(plan: GroupPlan) -> dict[str, dict[str, Any]]:

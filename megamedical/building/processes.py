@@ -11,13 +11,13 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import psutil
@@ -116,9 +116,9 @@ class LocalWorkers:
                 worker.is_ready, self._failed_starts = True, 0
             else:
                 yield worker.end_task(), pickle.loads(message)  # noqa: S301  (from a worker)
-        if time.monotonic() < self._next_look:
+        if monotonic() < self._next_look:
             return
-        self._next_look = time.monotonic() + _TICK
+        self._next_look = monotonic() + _TICK
         for worker in self._late():
             yield worker.task, WorkerError(f"it took longer than {worker.minutes:g} minutes")
             self._dismiss(worker)
@@ -128,7 +128,7 @@ class LocalWorkers:
             self._dismiss(greedy)
 
     def _late(self) -> list[_Worker]:
-        return [worker for worker in self._busy if time.monotonic() > worker.deadline]
+        return [worker for worker in self._busy if monotonic() > worker.deadline]
 
     def _greedy(self) -> _Worker | None:
         """The worker that holds most, if memory is scarce and it holds more than its share."""
@@ -185,7 +185,7 @@ class _Worker:
         """Give it something to do, for so long at most."""
         self.task = task
         self.minutes = float("inf") if minutes is None else minutes
-        self.deadline = time.monotonic() + 60 * self.minutes
+        self.deadline = monotonic() + 60 * self.minutes
         with suppress(ConnectionError):  # a worker that is dead is noticed when it does not answer
             self.pipe.send_bytes(pickle.dumps((work, task.item)))
 

@@ -40,24 +40,25 @@ class Missing:
 class GroupOutcome:
     """What became of one group: a row of the summary.
 
-    `left_out` counts the subjects that are known to be wrong; `whole` how many others the whole
-    distribution has.
+    `expected` subjects are those of the whole distribution without the `left_out`, which are known
+    to be wrong. Of `tasks`, `empty_tasks` show no pixel of their label in any subject.
     """
 
     path: str
     subjects: int
+    expected: int
     failed: int
     tasks: int
+    empty_tasks: int
     images: int
     masks: int
     was_there: bool
     left_out: int = 0
-    whole: int = 0
 
     @property
     def is_partial(self) -> bool:
         """Whether a part only of the whole distribution was here."""
-        return self.subjects + self.failed < self.whole
+        return self.subjects + self.failed < self.expected
 
     @classmethod
     def of(
@@ -67,10 +68,11 @@ class GroupOutcome:
         return cls(
             path=plan.path,
             left_out=len(plan.left_out),
-            whole=plan.whole,
             subjects=packed.subjects if packed else 0,
+            expected=plan.expected,
             failed=len(failures),
             tasks=packed.tasks if packed else 0,
+            empty_tasks=packed.empty_tasks if packed else 0,
             images=packed.images if packed else 0,
             masks=packed.masks if packed else 0,
             was_there=False,

@@ -23,7 +23,7 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.reporting.console import errors_explained, say, terminal
+from megamedical.reporting.console import echo, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +135,7 @@ def licences(
             return
         _show_terms(found, terminal())
         if bibtex:
-            typer.echo(f"{bibtex}: {len(found.datasets)} entries")
+            echo(f"{bibtex}: {len(found.datasets)} entries")
 
 
 def _show_plan(found: Plan, console: Console) -> None:

@@ -25,14 +25,12 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
-from megamedical.task_id import home_of
+from megamedical.reporting.console import INCOMPLETE, echo, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from megamedical.building.report import BuildReport
-    from megamedical.catalogue.datasets import Catalog
     from megamedical.store.store import Store
 
 
@@ -124,7 +122,7 @@ def build(
 
 @app.command()
 def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
-    """Check a whole store against itself: tables, slices, areas, splits."""
+    """Check a whole store against itself: every file, tables, slices, areas, splits."""
     with errors_explained():
         from megamedical.reporting.progress import Silence, listener
         from megamedical.store.verification import verify as run
@@ -140,6 +138,10 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
                 f"{verdict.groups:,} groups, {verdict.images:,} images, {verdict.masks:,} masks, "
                 f"{verdict.examples:,} examples"
             )
+            for remark in verdict.remarks[:_SHOWN]:
+                say(console, remark, "[yellow]![/] ")
+            if len(verdict.remarks) > _SHOWN:
+                say(console, f"  … and {len(verdict.remarks) - _SHOWN} more, see `Store.groups`.")
             wrong = f"[red]{len(verdict.problems)} problems[/]"
             console.print(f"{said}: {wrong if verdict.problems else '[green]all as it says[/]'}")
         if verdict.problems:
@@ -147,16 +149,13 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def info(
-    store: StoreOption = "store", manifests: ManifestsOption = None, as_json: JsonOption = False
-) -> None:
+def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
     """Say what a store holds."""
     with errors_explained():
-        from megamedical.catalogue.datasets import catalog
         from megamedical.store.store import open_store
 
         opened = open_store(store)
-        rows = _contents(opened, catalog(manifests))
+        rows = _contents(opened)
         if as_json:
             typer.echo(
                 json.dumps({"store": store, **as_plain(opened.attributes), "contents": rows})
@@ -167,9 +166,8 @@ def info(
             "group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples"
         )
         for row in _condensed(rows):
-            counted = {**row, "subjects": _of_whole(row["subjects"], row["whole"])}
-            del counted["whole"]
-            shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in counted.values()))
+            row["subjects"] = _of_expected(row["subjects"], row.pop("expected"))
+            shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
         console.print(shown)
         say(
             console,
@@ -197,7 +195,7 @@ def preview(
 
         sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
         save_preview(sheet, out)
-        typer.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+        echo(f"{out}: {sheet.width} x {sheet.height} pixels")
 
 
 def _summarise(report: BuildReport, console: Console) -> None:
@@ -205,13 +203,18 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
         shown.add_row(
             row["group"],
-            _of_whole(row["subjects"], row["whole"] - row["failed"]),
+            _of_expected(row["subjects"], row["expected"] - row["failed"]),
             f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
             *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
             "was there" if row["was_there"] else "",
         )
     if report.groups:
         console.print(shown)
+    for group in report.groups:
+        if group.empty_tasks:
+            line = f"{group.path}: {group.empty_tasks:,} of {group.tasks:,} tasks show no pixel of "
+            line += "their label in any subject: nothing is trained or tested on them"
+            say(console, line, "[yellow]![/] ")
     for failure in report.failures[:_SHOWN]:
         subject = f"{failure.dataset}/{failure.group} {failure.subject}"
         line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"
@@ -235,16 +238,15 @@ def _summarise(report: BuildReport, console: Console) -> None:
     say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
 
 
-def _of_whole(here: int, whole: int) -> str:
-    """A count, and of how many where that is more."""
-    return f"{here:,} of {whole:,}" if here < whole else f"{here:,}"
+def _of_expected(subjects: int, expected: int) -> str:
+    """How many there are, and of how many, where some are missing."""
+    return f"{subjects:,} of {expected:,}" if subjects < expected else f"{subjects:,}"
 
 
-def _contents(store: Store, known: Catalog) -> list[dict[str, Any]]:
-    """A row per group; `whole` is how many subjects it has as its owners distribute it."""
+def _contents(store: Store) -> list[dict[str, Any]]:
     rows = []
     subjects = store.subjects.groupby(["dataset", "group"])
-    homes = store.examples["task"].map(home_of)
+    expected = store.groups.set_index(["dataset", "group"])["expected"]
     for (dataset, group), tasks in store.tasks.groupby(["dataset", "group"]):
         members = subjects.get_group((dataset, group))
         rows.append(
@@ -253,19 +255,13 @@ def _contents(store: Store, known: Catalog) -> list[dict[str, Any]]:
                 "modality": tasks["modality"].iloc[0],
                 "role": tasks["role"].iloc[0],
                 "subjects": len(members),
-                "whole": max(len(members), _whole(known, dataset, group)),
+                "expected": int(expected.get((dataset, group), 0)),
                 "patients": int(members["patient"].nunique()),
                 "tasks": len(tasks),
-                "examples": int((homes == f"{dataset}/{group}").sum()),
+                "examples": int(tasks[["train", "dev", "test"]].to_numpy().sum()),
             }
         )
     return rows
-
-
-def _whole(known: Catalog, dataset: str, group: str) -> int:
-    """How many subjects a group has in the whole distribution; 0 where nobody knows."""
-    groups = known[dataset].groups if dataset in known else {}
-    return groups[group].subjects if group in groups else 0
 
 
 def _condensed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from megamedical.reading.arrays import MatReader, NpyReader, NpzReader
+from megamedical.reading.arrays import Hdf5Reader, MatReader, NpyReader, NpzReader
 from megamedical.reading.contract import Reader
 from megamedical.reading.dicom import SUFFIXES as DICOM_SUFFIXES
 from megamedical.reading.dicom import DicomReader, is_dicom
-from megamedical.reading.hdf5 import Hdf5Reader
 from megamedical.reading.pictures import PictureReader
 from megamedical.reading.video import VIDEOS, VideoReader
 from megamedical.reading.volumes.freesurfer import FreeSurferReader
-from megamedical.reading.volumes.itk import ItkReader
+from megamedical.reading.volumes.metaimage import MetaImageReader
 from megamedical.reading.volumes.nifti import NiftiReader
+from megamedical.reading.volumes.nrrd import NrrdReader
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ FORMATS = [
     Format((".nii", ".nii.gz", ".hdr"), NiftiReader()),
     Format((".img",), NiftiReader(), is_sought=False),  # the other half of a .hdr
     Format((".mgz", ".mgh"), FreeSurferReader()),
-    Format((".mha", ".mhd"), ItkReader("MetaImageIO")),
-    Format((".nrrd", ".nhdr"), ItkReader("NrrdImageIO")),
+    Format((".mha", ".mhd"), MetaImageReader()),
+    Format((".nrrd", ".nhdr"), NrrdReader()),
     Format((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"), _PICTURES),
     Format((".npy",), NpyReader(), is_sought=False),
     Format((".npz",), NpzReader(), is_sought=False),

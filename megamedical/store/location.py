@@ -44,6 +44,15 @@ class Location:
         with explain_full(self.folder, None, "the store") if self.folder else nullcontext():
             yield
 
+    def below(self, name: str) -> Location:
+        """A folder of it."""
+        return Location(f"{self.absolute}/{name}")
+
+    def files(self) -> list[str]:
+        """Every file below it, by its name from here, in order; hidden ones too."""
+        found = self._files.find(self._root)
+        return sorted(path.removeprefix(f"{self._root}/") for path in found)
+
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
         return bool(self._files.exists(f"{self._root}/{name}"))
@@ -76,10 +85,21 @@ class Location:
         elif self.exists(name):
             self._files.mv(f"{self._root}/{name}", f"{self._root}/{to}")
 
-    def remove(self, name: str) -> None:
-        """Remove a folder and all that is in it, if it is there."""
-        if self._files.exists(f"{self._root}/{name}"):
-            self._files.rm(f"{self._root}/{name}", recursive=True)
+    def replace(self, name: str, to: str) -> None:
+        """Put a folder of this machine in the place of another, unless that was done already.
+
+        Between the two there is a moment in which nothing lies there.
+        """
+        if self.folder and (self.folder / name).exists():
+            self.remove(to)
+            (self.folder / to).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).replace(self.folder / to)
+
+    def remove(self, name: str = "") -> None:
+        """Remove a folder and all that is in it, or a file, if it is there."""
+        path = f"{self._root}/{name}".rstrip("/")
+        if self._files.exists(path):
+            self._files.rm(path, recursive=True)
 
     def zarr(self) -> Any:  # noqa: ANN401  (zarr's stores share no public type)
         """The location as a store for zarr."""

@@ -1,72 +1,65 @@
 """The store: Zarr arrays of slices, and the Parquet tables that say what they are.
 
 ```
-<store>/zarr.json                     attributes: format, resolution, seed, fingerprints
+<store>/zarr.json                     attributes: format, resolution, seed, fingerprints, checksums
+<store>/<dataset>/<group>/zarr.json   attributes: fingerprint, checksums of the group's files
 <store>/<dataset>/<group>/images      (n, H, W) float16 in [0, 1]
 <store>/<dataset>/<group>/masks       (m, H, W) uint8, 255 x soft coverage
-<store>/manifests/{tasks,examples,subjects,failures}.parquet
+<store>/manifests/{groups,tasks,examples,subjects,failures}.parquet
 ```
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from megamedical.errors import StoreError
-from megamedical.store.array_reader import Slices
+from megamedical.store.array_reader import Origin, Slices
+from megamedical.store.attributes import StoreAttributes
+from megamedical.store.examples import ExampleIndex
 from megamedical.store.location import Location
-from megamedical.store.tables import FORMAT, TABLES, decode_table, encode_table, in_order
+from megamedical.store.snapshot import Snapshot, take_snapshot
+from megamedical.store.tables import TABLES, decode_table, tables_of
 from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_NEXT = "manifests/.next"  # tables on their way into the store
-_AGAIN = (
-    "A build is at work there or was cut off: run it (again) to its end. If that does not help, "
-    "delete the store and build it anew; what is staged is not processed again."
-)
+class Store:
+    """A built store, opened for reading, as it was at that moment.
 
-
-@dataclass(frozen=True)
-class StoreAttributes:
-    """What the root of a store says of it, under `megamedical` in its Zarr attributes.
-
-    `groups` has the fingerprint of each group by `<dataset>/<group>`, `tables` the SHA-256 of each
-    Parquet file; `fingerprint` sums them up.
+    Its tables stay what they are, whatever a build does to the store meanwhile.
     """
 
-    format: int
-    resolution: int
-    seed: int
-    groups: Mapping[str, str]
-    tables: Mapping[str, str]
-    fingerprint: str
-
-
-class Store:
-    """A built store, opened for reading."""
-
-    def __init__(self, location: Location, attributes: StoreAttributes) -> None:
+    def __init__(self, location: Location, snapshot: Snapshot) -> None:
         self.location = location
-        self.attributes = attributes
+        self._snapshot = snapshot
+        self._slices: dict[str, tuple[Slices, Slices]] = {}
+
+    @property
+    def attributes(self) -> StoreAttributes:
+        """What the store's root says of it."""
+        return self._snapshot.attributes
 
     @property
     def resolution(self) -> int:
         """Height and width of its slices, in pixels."""
         return self.attributes.resolution
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row per group; for the columns see `megamedical.store.tables.GROUPS`.
+
+        A store of the first format has no rows here.
+        """
+        return self.table("groups").to_pandas()
 
     @cached_property
     def tasks(self) -> pd.DataFrame:
@@ -92,12 +85,17 @@ class Store:
         """A table as Arrow has it.
 
         Raises:
-            StoreError: it is missing or damaged, or not the one the store was finished with.
+            StoreError: it has other columns than this version writes.
         """
-        return _read_table(self.location, self.attributes, name)
+        if name not in tables_of(self.attributes.format):
+            return TABLES[name].empty_table()
+        return decode_table(self._snapshot.tables[name], name)
 
     def arrays(self, group: str) -> tuple[Any, Any]:
-        """The Zarr arrays `images` and `masks` of a `<dataset>/<group>`."""
+        """The Zarr arrays `images` and `masks` of a `<dataset>/<group>`, as they now are.
+
+        Zarr checks every chunk that it reads, and takes a lost file for zeros.
+        """
         import zarr
 
         found = zarr.open_group(self.location.zarr(), path=group, mode="r")
@@ -107,198 +105,76 @@ class Store:
         """The images and the masks of a `<dataset>/<group>`, for many reads at random.
 
         Raises:
-            StoreError: there is no such group, or something else than `megamedical build` wrote it.
+            StoreError: there is no such group, something else than `megamedical build` wrote it, or
+                it was built anew since the store was opened.
         """
-        return Slices(self.location, f"{group}/images"), Slices(self.location, f"{group}/masks")
+        origin = self._origin(group)
+        images, masks = (f"{group}/{name}" for name in ("images", "masks"))
+        return Slices(self.location, images, origin), Slices(self.location, masks, origin)
 
     def read(self, task: str, subject: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The image and the soft mask of one example, each (H, W) float32 in [0, 1].
 
+        Where a build has rewritten the task meanwhile, it is read as it now is.
+
         Raises:
-            StoreError: the task has no such subject.
+            StoreError: the task has no such subject, or its slices are missing or damaged.
         """
-        rows = self.examples
-        found = rows[(rows["task"] == task) & (rows["subject"] == subject)]
-        if found.empty:
+        try:
+            return self._read(task, subject)
+        except StoreError:
+            now = open_store(self.location.absolute)
+            if now.attributes == self.attributes:
+                raise
+            return now.read(task, subject)
+
+    def _read(self, task: str, subject: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = self._examples.find(task, subject)
+        if found is None:
             raise StoreError(
                 f"The store has no subject {subject} in {task}", "See `Store.examples`."
             )
-        images, masks = self.arrays(home_of(task))
-        image = images[int(found["image"].iloc[0])].astype(np.float32)
-        mask = masks[int(found["mask"].iloc[0])].astype(np.float32) / 255
-        return image, mask
+        group = home_of(task)
+        if group not in self._slices:
+            self._slices[group] = self.slices(group)
+        images, masks = self._slices[group]
+        image, mask = images.read([found[0]])[0], masks.read([found[1]])[0]
+        return image.astype(np.float32), mask.astype(np.float32) / np.float32(255)
+
+    @cached_property
+    def _examples(self) -> ExampleIndex:
+        return ExampleIndex(self.table("examples"))
+
+    @cached_property
+    def _checksums(self) -> dict[str, str]:
+        """Of each group's `zarr.json`."""
+        table = self.table("groups").select(["dataset", "group", "checksum"])
+        return {f"{row['dataset']}/{row['group']}": row["checksum"] for row in table.to_pylist()}
+
+    def _origin(self, group: str) -> Origin | None:
+        if self.attributes.format == 1:
+            return None
+        if group not in self._checksums:
+            raise StoreError(f"The store at {self.location} has no {group}", "See `Store.groups`.")
+        staged = self._snapshot.staged.get(group)
+        places = (group,) if staged is None else (group, staged)
+        return Origin(places, self._checksums[group])
 
 
 def open_store(path: str | Path) -> Store:
     """Open a store that `megamedical build` made.
 
+    All of its tables are checked against the checksums that its attributes have; they are parsed
+    when they are asked for.
+
     Args:
         path: its folder, or a URL that fsspec knows.
 
     Raises:
-        StoreError: there is no store, it is of another version, or its build was cut off while its
-            tables were written.
+        StoreError: there is no store, it is of another version, or it is damaged.
     """
     location = Location(path)
-    attributes = read_attributes(location)
-    if attributes is None:
+    snapshot = take_snapshot(location)
+    if snapshot is None:
         raise StoreError(f"There is no store at {path}", "Make one with `megamedical build`.")
-    for name in TABLES:
-        _read_table(location, attributes, name)
-    return Store(location, attributes)
-
-
-def read_attributes(location: Location) -> StoreAttributes | None:
-    """The attributes of a store, or None where there is none.
-
-    Raises:
-        StoreError: something else lies there, or a store of another version.
-    """
-    import zarr
-
-    if not location.exists("zarr.json"):
-        return None
-    try:
-        said = zarr.open_group(location.zarr(), mode="r").attrs.get("megamedical")
-    except ValueError as error:  # an array, or a damaged file
-        raise StoreError(f"{location} is not a MegaMedical store: {error}") from error
-    if said is None:
-        raise StoreError(f"{location} is a Zarr group, but not a MegaMedical store.")
-    if said["format"] != FORMAT:
-        raise StoreError(
-            f"{location} has format {said['format']}, this version reads {FORMAT}",
-            "Build it anew, or use the version that built it.",
-        )
-    return StoreAttributes(**said)
-
-
-def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
-    """Make an empty store, or check that the one that is there can be added to.
-
-    Raises:
-        StoreError: the store that is there has another resolution or seed, or is not whole.
-    """
-    _roll_forward(location)
-    attributes = read_attributes(location)
-    if attributes is None:
-        empty = {name: schema.empty_table() for name, schema in TABLES.items()}
-        return _finish(location, resolution, seed, {}, empty)
-    for key, wanted in (("resolution", resolution), ("seed", seed)):
-        found = getattr(attributes, key)
-        if found != wanted:
-            raise StoreError(
-                f"The store at {location} has {key} {found}, not {wanted}",
-                f"Give --{key} {found}, or another --store.",
-            )
-    return attributes
-
-
-def withdraw(location: Location, groups: Sequence[str]) -> None:
-    """Take groups out of the store, failures too, before they are written anew."""
-    attributes = read_attributes(location)
-    if attributes is None or not groups:
-        return
-    kept = {path: found for path, found in attributes.groups.items() if path not in groups}
-    tables = _tables_without(location, attributes, groups)
-    _finish(location, attributes.resolution, attributes.seed, kept, tables)
-    for path in groups:
-        location.remove(path)
-
-
-def make_datasets(location: Location, groups: Sequence[str]) -> None:
-    """The nodes that groups are written into, made before many write: a race would stop a build."""
-    import zarr
-
-    root = zarr.open_group(location.zarr(), mode="a")
-    for dataset in sorted({path.split("/")[0] for path in groups}):
-        root.require_group(dataset)
-
-
-def publish(
-    location: Location, groups: Mapping[str, str], rows: Mapping[str, Sequence[pa.Table]]
-) -> StoreAttributes:
-    """Put groups into the tables; from then on the store has them.
-
-    Args:
-        location: where the store is.
-        groups: the fingerprint of each `<dataset>/<group>`; rows of the same groups are replaced.
-        rows: for each table, the rows of all of them.
-    """
-    attributes = read_attributes(location)
-    if attributes is None:
-        raise StoreError(f"There is no store at {location}")
-    tables = {
-        name: in_order(pa.concat_tables([table, *rows[name]]), name)
-        for name, table in _tables_without(location, attributes, list(groups)).items()
-    }
-    return _finish(
-        location, attributes.resolution, attributes.seed, {**attributes.groups, **groups}, tables
-    )
-
-
-def _finish(
-    location: Location,
-    resolution: int,
-    seed: int,
-    groups: Mapping[str, str],
-    tables: Mapping[str, pa.Table],
-) -> StoreAttributes:
-    encoded = {name: encode_table(table) for name, table in tables.items()}
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in encoded.items()}
-    made_of = "".join(f"{path} {found}\n" for path, found in sorted(groups.items()))
-    attributes = StoreAttributes(
-        format=FORMAT,
-        resolution=resolution,
-        seed=seed,
-        groups=dict(sorted(groups.items())),
-        tables=sums,
-        fingerprint=hashlib.sha256(made_of.encode()).hexdigest(),
-    )
-    with location.explaining_full():
-        for name, content in encoded.items():
-            location.write(f"{_NEXT}/{name}.parquet", content)
-        location.write(f"{_NEXT}/attributes.json", json.dumps(asdict(attributes)).encode())
-        _roll_forward(location)
-    return attributes
-
-
-def _roll_forward(location: Location) -> None:
-    """Put tables that lie ready in their place; cut off anywhere, it can be done again."""
-    import zarr
-
-    if not location.exists(f"{_NEXT}/attributes.json"):
-        return
-    for name in TABLES:
-        location.move(f"{_NEXT}/{name}.parquet", f"manifests/{name}.parquet")
-    attributes = json.loads(location.read(f"{_NEXT}/attributes.json"))
-    zarr.open_group(location.zarr(), mode="a").attrs.put({"megamedical": attributes})
-    location.remove(f"{_NEXT}/attributes.json")  # first, for it is what says that all is ready
-    location.remove(_NEXT)
-
-
-def _tables_without(
-    location: Location, attributes: StoreAttributes, groups: Sequence[str]
-) -> dict[str, pa.Table]:
-    tables = {}
-    for name in TABLES:
-        table = _read_table(location, attributes, name)
-        if name == "examples":
-            ids = pc.list_slice(pc.split_pattern(table["task"], "/"), 0, 2)
-            paths = pc.binary_join(ids, "/")
-        else:
-            paths = pc.binary_join_element_wise(table["dataset"], table["group"], "/")
-        tables[name] = table.filter(pc.invert(pc.is_in(paths, pa.array(groups, pa.string()))))
-    return tables
-
-
-def _read_table(location: Location, attributes: StoreAttributes, name: str) -> pa.Table:
-    try:
-        content = location.read(f"manifests/{name}.parquet")
-    except FileNotFoundError as error:
-        raise StoreError(f"{location}/manifests/{name}.parquet is missing", _AGAIN) from error
-    if hashlib.sha256(content).hexdigest() != attributes.tables[name]:
-        raise StoreError(
-            f"{location}/manifests/{name}.parquet is not the one the store was finished with",
-            _AGAIN,
-        )
-    return decode_table(content, name)
+    return Store(location, snapshot)

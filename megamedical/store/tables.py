@@ -1,10 +1,12 @@
 """The columns of the store's Parquet tables: names, types, units and meanings, in one place.
 
-`FORMAT` counts up whenever a column changes its name, type or meaning.
+`FORMAT` counts up whenever a column changes its name, type or meaning, or the arrays their layout.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import get_args
 
@@ -12,7 +14,8 @@ import pyarrow as pa
 
 from megamedical.errors import Stage, StoreError
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)  # the first had no checksums of files and chunks, and no table of groups
 
 # Of the patients of a group (paper.md, Data).
 SHARES: Mapping[str, float] = {"train": 0.6, "dev": 0.2, "test": 0.2}
@@ -42,6 +45,7 @@ TASKS = _table(
     ("train", pa.int32(), "subjects of the task in the train split"),
     ("dev", pa.int32(), "subjects of the task in the dev split"),
     ("test", pa.int32(), "subjects of the task in the test split"),
+    ("empty", pa.int32(), "subjects of the task whose mask has no pixel; -1 where nobody counted"),
     ("fingerprint", pa.string(), "SHA-256 of what the task was made from"),
 )
 
@@ -83,7 +87,19 @@ FAILURES = _table(
     ("reason", pa.string(), "what is wrong with it"),
 )
 
+GROUPS = _table(
+    ("dataset", pa.string(), "id of the dataset"),
+    ("group", pa.string(), "group within the dataset"),
+    ("subjects", pa.int32(), "subjects of the group that are in the store"),
+    ("expected", pa.int32(), "subjects that its manifest says there are; 0 where it is not known"),
+    ("images", pa.int32(), "length of the group's `images`"),
+    ("masks", pa.int32(), "length of the group's `masks`"),
+    ("fingerprint", pa.string(), "SHA-256 of what the group was made from"),
+    ("checksum", pa.string(), "SHA-256 of the group's `zarr.json`, which has those of its files"),
+)
+
 TABLES: Mapping[str, pa.Schema] = {
+    "groups": GROUPS,
     "tasks": TASKS,
     "examples": EXAMPLES,
     "subjects": SUBJECTS,
@@ -91,11 +107,22 @@ TABLES: Mapping[str, pa.Schema] = {
 }
 
 ORDER: Mapping[str, tuple[str, ...]] = {
+    "groups": ("dataset", "group"),
     "tasks": ("task",),
     "examples": ("task", "subject"),
     "subjects": ("dataset", "group", "subject"),
     "failures": ("dataset", "group", "subject", "file", "reason"),
 }
+
+
+def tables_of(format_: int) -> tuple[str, ...]:
+    """The tables that a store of a format has."""
+    return tuple(name for name in TABLES if format_ > 1 or name != "groups")
+
+
+def task_fingerprint(group: str, task: str) -> str:
+    """The fingerprint of a task, from that of its group and its own id."""
+    return hashlib.sha256(json.dumps([group, task]).encode()).hexdigest()
 
 
 def encode_table(table: pa.Table) -> bytes:
@@ -112,11 +139,18 @@ def decode_table(content: bytes, name: str) -> pa.Table:
     """A table of the store from its Parquet bytes.
 
     Raises:
-        StoreError: its columns are not those of this version.
+        StoreError: it is no table, or its columns are not those of this version.
     """
     import pyarrow.parquet as pq
 
-    table = pq.read_table(pa.BufferReader(content))
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{name}.parquet cannot be read: {error}") from error
+    if name == "tasks" and "empty" not in table.column_names and "test" in table.column_names:
+        uncounted = pa.array([-1] * len(table), pa.int32())
+        place = table.column_names.index("test") + 1
+        table = table.add_column(place, TASKS.field("empty"), uncounted)
     for place, column in enumerate(TABLES[name]):
         if column.name in _LATER and column.name not in table.column_names:
             nothing = pa.array([[]] * len(table), column.type)

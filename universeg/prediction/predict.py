@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from universeg.prediction.writing import Outputs, Query
 _AT_ONCE = 16  # pictures in memory together; volumes come one by one
 _SHOWN = 16  # labels
 _FAR = 4.0  # times; ranges of intensity that differ more are hardly of one kind of image
+
+_SET = {1, 255}  # how masks of one label write their foreground
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,11 @@ class Report:
             yield
         except SubjectError as error:
             self.failures.append((file.path, error.reason))
-        except OSError as error:
-            self.failures.append((file.path, str(error)))
+        except SupportError:
+            raise  # no file's fault
+        except Exception as error:
+            said = str(error) if isinstance(error, OSError) else ""
+            self.failures.append((file.path, said or f"{type(error).__name__}: {error}"))
 
 
 def predict(
@@ -110,7 +115,7 @@ def predict(
         for start in range(0, len(files), at_once):
             batch = files[start : start + at_once]
             queries = list(_queries(segmenter, batch, plane, usual, report))
-            for query, prediction in zip(queries, _found(segmenter, queries), strict=True):
+            for query, prediction in _found(segmenter, queries, report):
                 with report.blaming(query.file):
                     report.written += request.outputs.write(prediction, query)
             for file in batch:
@@ -161,13 +166,24 @@ def _queries(
             yield Query(file, scan, volume, frame)
 
 
-def _found(segmenter: Segmenter, queries: Sequence[Query]) -> Iterator[Prediction]:
-    if any(query.volume for query in queries):
-        for query in queries:
-            yield segmenter.predict_volume(query.scan, query.frame)
-    else:
+def _found(
+    segmenter: Segmenter, queries: Sequence[Query], report: Report
+) -> Iterator[tuple[Query, Prediction]]:
+    """What is found in each scan; pictures go together, unless one of them cannot."""
+    found: dict[int, Prediction] = {}
+    if len(queries) > 1 and not any(query.volume for query in queries):
         scans, frames = [query.scan for query in queries], [query.frame for query in queries]
-        yield from segmenter.predict_pictures(scans, frames)
+        with suppress(Exception):  # whose fault it is shows when they go one by one
+            found = dict(enumerate(segmenter.predict_pictures(scans, frames)))
+    for number, query in enumerate(queries):
+        if number not in found:
+            with report.blaming(query.file):
+                if query.volume:
+                    found[number] = segmenter.predict_volume(query.scan, query.frame)
+                else:
+                    (found[number],) = segmenter.predict_pictures([query.scan], [query.frame])
+        if number in found:
+            yield query, found.pop(number)
 
 
 def _expect_own_targets(
@@ -220,6 +236,11 @@ def _mention_labels(segmenter: Segmenter, say: Callable[[str], None]) -> None:
     named = [f"{value} = {name}" for value, name in segmenter.labels.items()]
     more = f", and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     say(f"Labels: {', '.join(named[:_SHOWN])}{more}")
+    if {*segmenter.labels} == _SET:
+        say(
+            "Warning: some masks write their foreground as 1, others as 255, which are taken for "
+            "two labels: if it is one, save all masks alike"
+        )
     if segmenter.unnamed:
         values = ", ".join(map(str, segmenter.unnamed))
         say(f"Not looked for, as --label does not name them: {values}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from megamedical.files.writing import whole_file
 from megamedical.reading.formats import suffix_of
 from megamedical.reading.volume import Volume, canonical
+from megamedical.reading.volumes.nifti import header_of
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -41,10 +42,10 @@ def _in_geometry_of(volume: Volume, source: Path, own: NDArray[Any]) -> nib.Nift
 
     if suffix_of(source) not in (".nii", ".nii.gz"):
         return nib.Nifti1Image(own.T, _affine(volume), dtype=own.dtype)
-    original = nib.load(source)
-    header = original.header.copy()
+    header = header_of(source)
     header.set_data_dtype(own.dtype)
-    return type(original)(own.T, None, header)
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    return kind(own.T, None, header)
 
 
 def _affine(volume: Volume) -> NDArray[np.float64]:

@@ -1,12 +1,12 @@
-"""NIfTI, in one file or in two, and what is older and looks like it: Analyze."""
+"""NIfTI 1 and 2, in one file or in two, packed or not, and Analyze, which is older than both."""
 
 from __future__ import annotations
 
-import gzip
 import math
-import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,30 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.luma import one_value_a_pixel
-from megamedical.reading.volume import Volume, from_ras
-from megamedical.reading.volumes.claims import expect_volume
-from megamedical.reading.volumes.itk import opened, voxels_of, with_voxels
+from megamedical.reading.volume import Volume
+from megamedical.reading.volumes.detached import beside
+from megamedical.reading.volumes.header import by, expect_channel, expect_size, expect_volume
+from megamedical.reading.volumes.nifti_place import place_of
+from megamedical.reading.volumes.packed import expect_end, expect_room, opened, voxels_in
 
 if TYPE_CHECKING:
-    import SimpleITK
+    import nibabel as nib
 
-_FLOATS = ("16", "64")  # codes of its header for single and double precision
+_FARTHEST = 1 << 28  # bytes before the first voxel: there is room for what others add
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a header says of the voxels: the lengths of axes, i first, their type, what is in each.
+
+    `values` is how many a voxel has, `begins` the byte at which the first one lies.
+    """
+
+    header: nib.Nifti1Header
+    size: tuple[int, ...]
+    kind: np.dtype[Any]
+    values: int
+    begins: int
 
 
 class NiftiReader(Reader):
@@ -31,75 +47,157 @@ class NiftiReader(Reader):
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
-        if channel is not None:
-            return _channel(path, channel)
-        reader = opened(path, "NiftiImageIO")
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            if "orthonormal" in str(error):
-                return _askew(path)
-            raise
-        expect_volume(path, reader.GetSize(), reader.GetNumberOfComponents())
-        _expect_whole(path, reader)
-        if reader.HasMetaDataKey("bitpix") and reader.GetMetaData("datatype") in _FLOATS:
-            return with_voxels(reader, _voxels(path))
-        return with_voxels(reader, voxels_of(reader))
+
+        def expect(claim: Claim) -> None:
+            if channel is None:
+                expect_volume(path, claim.size, claim.values)
+            else:
+                expect_channel(path, claim.size, channel)
+
+        claim, voxels = _read(path, expect, channel or 0)
+        return Volume(voxels, *place_of(claim.header))
 
     def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
         """See `Reader`."""
-        del grey
+        del grey  # it has none that were colour
         return one_value_a_pixel(self.part(path, Part()), path)
 
     def part(self, path: Path, part: Part) -> NDArray[Any]:
-        """See `Reader`."""
-        import nibabel as nib
+        """The one picture of a file, whatever axes of length 1 it has besides."""
+        if part.array or part.frame is not None:
+            return super().part(path, part)
 
-        del part
-        return np.squeeze(np.asanyarray(nib.load(path).dataobj)).T
+        def expect(claim: Claim) -> None:
+            expect_size(path, claim.size)
+            if claim.values != 1 or math.prod(claim.size[3:]) != 1:
+                raise SubjectError("read", path.name, f"is no picture: it is {by(claim.size)}")
+
+        return np.squeeze(_read(path, expect)[1])
 
 
-def _channel(path: Path, channel: int) -> Volume:
+def header_of(path: Path) -> nib.Nifti1Header:
+    """The header of the file that is named, NIfTI-1 or 2 or Analyze, as it stands there.
+
+    Raises:
+        SubjectError: it has none.
+    """
+    with opened(_header_file(path)) as content:
+        return _header(content, path)
+
+
+def _read(
+    path: Path, expect: Callable[[Claim], None], channel: int = 0
+) -> tuple[Claim, NDArray[Any]]:
+    """What a file claims, if that is as expected, and one of its volumes, (k, j, i)."""
+    file = _header_file(path)
+    with opened(file) as content:
+        claim = _claim(_header(content, path), path)
+        expect(claim)
+        if _magic(claim.header)[1:2] == b"+":
+            content.read(claim.begins - len(claim.header.binaryblock))
+            return claim, _voxels(content, claim, channel, path, file)
+    if file.suffix.lower() != ".hdr":
+        raise SubjectError(
+            "read", path.name, "says that its voxels are in a .img, and has another name"
+        )
+    file = beside(file, _other_half(file, ".img").name)
+    with opened(file) as content:
+        content.read(claim.begins)
+        return claim, _voxels(content, claim, channel, path, file)
+
+
+def _header_file(path: Path) -> Path:
+    if path.suffix.lower() != ".img":
+        return path
+    return beside(path, _other_half(path, ".hdr").name)
+
+
+def _other_half(path: Path, suffix: str) -> Path:
+    return path.with_suffix(suffix.upper() if path.suffix.isupper() else suffix)
+
+
+def _header(content: BinaryIO, path: Path) -> nib.Nifti1Header:
     import nibabel as nib
 
-    image = nib.load(path)
-    if len(image.shape) != 4 or channel >= image.shape[3]:
-        raise SubjectError("read", path.name, f"has no channel {channel}: it is {image.shape}")
-    return from_ras(np.asanyarray(image.dataobj[..., channel]), image.affine)
+    kinds = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by the length, which comes first
+    first = content.read(4)
+    length = next((n for order in "<>" if (n := _number(first, order)) in kinds), None)
+    if length is None:
+        raise SubjectError("read", path.name, "is no NIfTI, whatever its name says")
+    block = first + content.read(length - 4)
+    if len(block) < length:
+        raise SubjectError("read", path.name, "is cut off in its header")
+    header = kinds[length](
+        block, endianness="<" if _number(first, "<") == length else ">", check=False
+    )
+    magic = _magic(header)
+    known = {348: (b"n+1\0", b"ni1\0"), 540: (b"n+2\0", b"ni2\0")}[length]
+    if magic in known:
+        return header
+    is_damaged = any(sum(a != b for a, b in zip(magic, each, strict=True)) == 1 for each in known)
+    if length == 540 or is_damaged or path.suffix.lower() not in (".hdr", ".img"):
+        raise SubjectError("read", path.name, "is no NIfTI: its header lacks the word that says so")
+    return nib.AnalyzeHeader(block, endianness=header.endianness, check=False)
 
 
-def _voxels(path: Path) -> NDArray[Any]:
-    """The voxels as they are: ITK makes NaN and infinity 0, and says nothing."""
-    import nibabel as nib
-
-    image = nib.load(path)
-    return np.asanyarray(image.dataobj).reshape(image.shape[:3]).T
+def _number(block: bytes, order: str) -> int:
+    return int.from_bytes(block, "little" if order == "<" else "big")
 
 
-def _askew(path: Path) -> Volume:
-    """What ITK finds a little askew."""
-    import nibabel as nib
-
-    image = nib.load(path)
-    expect_volume(path, image.shape, 1)
-    return from_ras(np.asanyarray(image.dataobj).reshape(image.shape[:3]), image.affine)
+def _magic(header: nib.Nifti1Header) -> bytes:
+    """The word that says what it is, and whether its voxels follow (`n+1`) or not (`ni1`)."""
+    return bytes(header["magic"].tobytes())[:4] if "magic" in header else b"\0\0\0\0"
 
 
-def _expect_whole(path: Path, reader: SimpleITK.ImageFileReader) -> None:
-    """Refuse NIfTI that was cut off: ITK takes what is missing for zeros, and says nothing."""
-    if not reader.HasMetaDataKey("bitpix"):
-        return
-    offset, bits = (int(reader.GetMetaData(key)) for key in ("vox_offset", "bitpix"))
-    length = offset + math.prod(reader.GetSize()) * bits // 8
-    content = path.with_suffix(".img") if path.suffix.lower() == ".hdr" else path
-    with content.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        found = file.seek(-4, os.SEEK_END) + 4
-        unpacked = int.from_bytes(file.read(4), "little")  # modulo 2^32, if nothing is cut off
-    if packed and unpacked == length % (1 << 32):
-        return
-    if packed:
-        with gzip.open(content) as unzipped:
-            found = unzipped.seek(length)
-    if found < length:
-        raise SubjectError("read", path.name, f"is cut off: {found} bytes of {length}")
+def _claim(header: nib.Nifti1Header, path: Path) -> Claim:
+    from nibabel.nifti1 import data_type_codes
+
+    count, *lengths = (int(length) for length in header["dim"])
+    if not 1 <= count <= len(lengths):
+        raise SubjectError("read", path.name, f"its header claims {count} dimensions")
+    code = int(header["datatype"])
+    kind = np.dtype(data_type_codes.dtype[code]) if code in data_type_codes.dtype else np.dtype("V")
+    values = len(kind.names) if kind.names else 2 if kind.kind == "c" else 1
+    if not kind.itemsize or (kind.kind == "f" and kind.itemsize > 8):
+        raise SubjectError("read", path.name, f"has voxels of a type that is not known ({code})")
+    begins = float(header["vox_offset"])
+    least = len(header.binaryblock) if _magic(header)[1:2] == b"+" else 0
+    if not least <= begins <= _FARTHEST:
+        raise SubjectError(
+            "read", path.name, f"its header says that voxels begin at byte {begins:g}"
+        )
+    return Claim(
+        header, tuple(lengths[:count]), kind.newbyteorder(header.endianness), values, int(begins)
+    )
+
+
+def _voxels(content: BinaryIO, claim: Claim, channel: int, path: Path, file: Path) -> NDArray[Any]:
+    """One of the volumes that follow, in the unit that slope and intercept give."""
+    i, j, k, *more = (*claim.size, 1, 1)[: max(3, len(claim.size))]
+    length = i * j * k * math.prod(more) * claim.kind.itemsize
+    expect_room(length, file, path)
+    for number in range(math.prod(more)):
+        voxels = voxels_in(content, claim.kind, (k, j, i), path)
+        if number == channel:
+            found = voxels
+    expect_end(content, length // max(claim.size), path)
+    return _scaled(found, claim.header, path)
+
+
+def _scaled(voxels: NDArray[Any], header: nib.Nifti1Header, path: Path) -> NDArray[Any]:
+    """Voxels in their unit; a slope of 0 is none, as the standard has it, whatever is beside it."""
+    if "scl_slope" not in header:
+        return voxels
+    slope, intercept = (float(header[name]) for name in ("scl_slope", "scl_inter"))
+    if not math.isfinite(slope) or slope == 0 or (slope, intercept) == (1, 0):
+        return voxels
+    if not math.isfinite(intercept):
+        raise SubjectError(
+            "read", path.name, f"has a slope of {slope:g}, and an intercept of {intercept:g}"
+        )
+    if voxels.dtype.kind == "f":
+        return voxels * np.float64(slope) + np.float64(intercept)
+    scaled = np.empty(voxels.shape, np.float32)
+    for plane, target in zip(voxels, scaled, strict=True):
+        target[...] = plane.astype(np.float64) * slope + intercept
+    return scaled

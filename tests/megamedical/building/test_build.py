@@ -32,6 +32,7 @@ from megamedical.building import group_plan as planning
 from megamedical.building import subject_job as processing
 from megamedical.catalogue.datasets import catalog
 from megamedical.errors import MegaMedicalError, SelectionError, StoreError
+from megamedical.store import array_writer
 from megamedical.store.verification import verify
 from megamedical.subjects import matching as subjects
 
@@ -55,6 +56,16 @@ EXPECTED = {
 
 STRING, COUNT, SHARE = pa.string(), pa.int32(), pa.float32()
 COLUMNS = {
+    "groups": {
+        "dataset": STRING,
+        "group": STRING,
+        "subjects": COUNT,
+        "expected": COUNT,
+        "images": COUNT,
+        "masks": COUNT,
+        "fingerprint": STRING,
+        "checksum": STRING,
+    },
     "tasks": {
         "task": STRING,
         "dataset": STRING,
@@ -67,6 +78,7 @@ COLUMNS = {
         "train": COUNT,
         "dev": COUNT,
         "test": COUNT,
+        "empty": COUNT,
         "fingerprint": STRING,
     },
     "examples": {
@@ -245,6 +257,7 @@ class TestAStore:
         kinds = {path.name for path in built.store.rglob("*") if path.is_file()}
         assert {name for name in kinds if not name.isdecimal()} == {
             "zarr.json",
+            ".lock",
             *(f"{name}.parquet" for name in COLUMNS),
         }
         assert not built.raw.is_relative_to(built.store)
@@ -257,8 +270,8 @@ class TestAStore:
         assert said["fingerprint"] == built.report.fingerprint
 
     def test_is_the_same_in_many_shards(self, mirror, built, tmp_path, monkeypatch):
-        monkeypatch.setattr(packing, "IMAGE_SHARD", 4)
-        monkeypatch.setattr(packing, "MASK_SHARD", 7)
+        monkeypatch.setattr(array_writer, "IMAGE_SHARD", 4)
+        monkeypatch.setattr(array_writer, "MASK_SHARD", 7)
         build_miniatures("acdc", "msd", store=tmp_path / "store", mirror=mirror)
         for path, group in groups(tmp_path / "store").items():
             for name in ("images", "masks"):
@@ -497,6 +510,8 @@ def test_the_stages_are_told_to_a_listener(mirror, tmp_path):
             done = []
             yield lambda what="": done.append(what)
             steps[name] = (len(done), total, unit)
+
+        def say(self, line: str) -> None: ...
 
     build_miniatures("stare", store=tmp_path / "store", mirror=mirror, listener=Ledger())
     assert steps == {

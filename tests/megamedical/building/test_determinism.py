@@ -13,13 +13,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from miniatures import EVERYTHING, build_miniatures, contents
 from places import FIXTURES
-from zarr.core.attributes import Attributes
 
 from megamedical import open_store
 from megamedical.building import build as pipeline
@@ -27,9 +27,9 @@ from megamedical.building import group_job as packing
 from megamedical.building import packed_before
 from megamedical.building import subject_job as processing
 from megamedical.building.leftovers import at_work_in
-from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
-from megamedical.store import store as stores
+from megamedical.store import array_writer, publishing
 from megamedical.store.location import Location
 from megamedical.store.verification import verify
 
@@ -41,7 +41,8 @@ from contextlib import contextmanager
 
 sys.path.insert(0, sys.argv[1])
 from miniatures import build_miniatures
-from megamedical.building import group_job as packing, record
+from megamedical.building import record
+from megamedical.store import array_writer
 from megamedical.store.location import Location
 
 mirror, store, place, count, workers, *names = sys.argv[2:]
@@ -94,11 +95,11 @@ def half_a_table(path, content):
     return write_bytes(path, content)
 
 
-savez, write, write_bytes = record.np.savez, packing._Appender._write, pathlib.Path.write_bytes
+savez, write, write_bytes = record.np.savez, array_writer.Appender._write, pathlib.Path.write_bytes
 if place == "record":
     record.np.savez = half_a_record
 if place == "arrays":
-    packing._Appender._write = half_a_group
+    array_writer.Appender._write = half_a_group
 if place == "table":
     pathlib.Path.write_bytes = half_a_table
 
@@ -167,8 +168,10 @@ def test_another_place_gives_the_same_bytes(mirror, built, tmp_path, monkeypatch
         ("pack", 2, 22),
         ("arrays", 5, 22),
         ("table", 2, 0),  # of the empty store
-        ("table", 7, 22),  # from which the groups are withdrawn
-        ("table", 13, 22),
+        ("table", 6, 0),  # what says that they are ready
+        ("table", 10, 22),
+        ("table", 15, 22),
+        ("table", 16, 22),
     ],
 )
 def test_a_killed_build_is_taken_up_again(mirror, few, tmp_path, processed, place, count, done):
@@ -192,50 +195,52 @@ def test_a_killed_build_with_workers_is_taken_up_again(mirror, built, tmp_path):
     assert contents(store) == contents(built.store)
 
 
-@pytest.mark.parametrize("steps", range(7))
-def test_tables_that_were_cut_off_are_put_in_place_by_the_next_build(
+@pytest.mark.parametrize("steps", [0, 3, 8, 10, 12, 14, 16, 18, 20, 22, 23, 24, 25])
+def test_a_store_is_the_old_or_the_new_one_wherever_a_build_is_cut_off(
     mirror, few, tmp_path, monkeypatch, steps
 ):
-    """Cut off after so many of the seven steps that put new tables in the place of the old."""
+    """Cut off before so many of the steps that change the store, with a rewritten group in it."""
     store = tmp_path / "store"
-    build_miniatures("wbc", store=store, mirror=mirror)
+    build_miniatures("wbc", "stare", store=store, mirror=mirror)
+    (tmp_path / "raw" / "wbc" / "staged" / "32" / "jtsc" / "packed.json").unlink()
+    before = open_store(store)
     with monkeypatch.context() as patched:
-        fail_after(patched, steps)
-        with pytest.raises(RuntimeError, match="cut off"):
-            build_miniatures("stare", store=store, mirror=mirror)
-    if 0 < steps < 5:
-        with pytest.raises(StoreError, match="run it"):
-            open_store(store)
-    else:
-        assert len(open_store(store).tasks) == (4 if steps == 0 else 6)
+        is_cut_off = fail_after(patched, steps)
+        with suppress(RuntimeError, MegaMedicalError):
+            build_miniatures("wbc", "msd", store=store, mirror=mirror)
+    found = open_store(store)
+    assert set(found.tasks["dataset"]) in ({"stare", "wbc"}, {"msd", "stare", "wbc"})
+    for row in found.examples.itertuples():
+        found.read(row.task, row.subject)
+    for row in before.examples.itertuples():  # what was opened before reads on
+        before.read(row.task, row.subject)
 
     build_miniatures(*FEW, store=store, mirror=mirror)
 
     assert contents(store) == few
+    assert bool(is_cut_off) == (steps < 25)
 
 
-def fail_after(monkeypatch, steps: int) -> None:
-    """Let the putting in place of a build's last tables end with an error, after so many steps."""
-    taken = []
-    withdraw = stores.withdraw
+def fail_after(monkeypatch, steps: int) -> list[str]:
+    """Let the changes that a build makes to a store end with an error after so many of them.
 
-    def count(step):
-        def counted(*arguments: object):
-            if taken:
-                taken.append(step)
-                if len(taken) > steps + 1:
-                    raise RuntimeError("cut off")
-            return step(*arguments)
+    What is returned gets an entry when that happens.
+    """
+    taken, cut_off = [], []
 
-        return counted
+    def counted(step):
+        def count(self, *arguments: object):
+            taken.append(step)
+            if len(taken) > steps:
+                cut_off.append(step)
+                raise RuntimeError("cut off")
+            return step(self, *arguments)
 
-    def withdraw_first(*arguments: object):
-        withdraw(*arguments)
-        taken.append(withdraw)
+        return count
 
-    monkeypatch.setattr(stores, "withdraw", withdraw_first)
-    for owner, step in ((Location, "move"), (Attributes, "put"), (Location, "remove")):
-        monkeypatch.setattr(owner, step, count(getattr(owner, step)))
+    for name in ("write", "move", "replace", "remove"):
+        monkeypatch.setattr(Location, name, counted(getattr(Location, name)))
+    return cut_off
 
 
 class TestAFullDisk:
@@ -255,13 +260,13 @@ class TestAFullDisk:
     def test_while_arrays_are_packed(self, mirror, few, tmp_path, monkeypatch, after):
         store = tmp_path / "store"
         with monkeypatch.context() as patched:
-            write = self.full(packing._Appender._write, after)
-            patched.setattr(packing._Appender, "_write", write)
+            write = self.full(array_writer.Appender._write, after)
+            patched.setattr(array_writer.Appender, "_write", write)
             with pytest.raises(MegaMedicalError, match=f"No space left in {store}"):
                 build_miniatures(*FEW, store=store, mirror=mirror)
         self.assert_a_later_build_is_whole(store, mirror, few)
 
-    @pytest.mark.parametrize("after", [0, 6, 12])
+    @pytest.mark.parametrize("after", [0, 6, 12, 18])
     def test_while_the_stores_tables_are_written(self, mirror, few, tmp_path, monkeypatch, after):
         store = tmp_path / "store"
         with monkeypatch.context() as patched:
@@ -466,10 +471,10 @@ def test_an_interrupted_build_leaves_a_store_without_the_group(mirror, tmp_path,
     store = tmp_path / "store"
     build_miniatures("stare", store=store, mirror=mirror)
 
-    def interrupted(*arguments: object):
+    def interrupted(*arguments: object, **options: object):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.stores, "publish", interrupted)
+    monkeypatch.setattr(publishing.Turn, "publish", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_miniatures("wbc", store=store, mirror=mirror)
     assert set(open_store(store).tasks["dataset"]) == {"stare"}

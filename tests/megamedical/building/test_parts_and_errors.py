@@ -58,7 +58,7 @@ def test_a_part_of_a_whole_is_built_and_completed_later(tmp_path):
     (missing,) = report.missing
     assert (missing.groups, missing.in_part) == ([], ["luna16/lungs"])
     (group,) = report.groups
-    assert (group.subjects, group.whole, group.is_partial) == (2, 888, True)
+    assert (group.subjects, group.expected, group.is_partial) == (2, 888, True)
     at_first = {
         path: path.stat().st_mtime_ns for path in tmp_path.glob("raw/luna16/staged/**/*.n*")
     }

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import distributed
+import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from miniatures import build_miniatures, contents
 
 from megamedical.building import build as pipeline
+from megamedical.building import processes
 from megamedical.building.subject_job import Job, process
 from megamedical.building.workers import workers
 from megamedical.errors import MegaMedicalError
@@ -38,6 +43,34 @@ def die_once(item: tuple[int, Path]) -> int:
     return number
 
 
+def die_always(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def hang(item: tuple[int, Path]) -> int:
+    """The third for ever, and with it what it has started."""
+    number, marker = item
+    if number == 3:
+        marker.touch()
+        subprocess.run(["sleep", "3600"], check=True)
+    return number
+
+
+def take_what_nobody_has(_: int) -> int:
+    return np.ones(psutil.virtual_memory().total // 4, np.float64).size
+
+
+class AnUnsendableError(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def fail_unsendably(number: int) -> None:
+    raise AnUnsendableError(number, 2)
+
+
 def process_or_die(job: Job) -> Failure | None:
     if (job.group_name, job.subject.name) == ("jtsc", "002"):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -48,6 +81,11 @@ def process_or_die(job: Job) -> Failure | None:
 def crew():
     with workers(2) as two:
         yield two
+
+
+def an_hour_passes_when(marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.monotonic
+    monkeypatch.setattr(processes, "monotonic", lambda: clock() + (3600 if marker.exists() else 0))
 
 
 class TestThisProcess:
@@ -75,6 +113,47 @@ class TestProcesses:
         assert dict(crew.run(die_once, items)) == {item: item[0] for item in items}
         assert (tmp_path / "died").exists()
 
+    def test_blame_only_what_they_die_of(self, crew):
+        results = dict(crew.run(die_always, range(8)))
+        assert "its worker died" in str(results.pop(3))
+        assert results == {number: number for number in range(8) if number != 3}
+
+    def test_are_stopped_over_what_takes_too_long(self, tmp_path, monkeypatch):
+        marker = tmp_path / "hangs"
+        an_hour_passes_when(marker, monkeypatch)
+        with workers(1) as crew:
+            items = [(number, marker) for number in range(6)]
+            results = dict(crew.run(hang, items, minutes=30))
+            assert str(results.pop((3, marker))) == "it took longer than 30 minutes"
+            assert list(results.values()) == [0, 1, 2, 4, 5]
+        assert not [each for each in psutil.Process().children(True) if each.name() == "sleep"]
+
+    def test_are_stopped_over_what_takes_too_much(self, tmp_path, monkeypatch):
+        marker = tmp_path / "hangs"
+        monkeypatch.setattr(processes, "free_memory", lambda: 0 if marker.exists() else 1 << 60)
+        monkeypatch.setattr(processes._Worker, "memory", property(lambda _: 1 << 60))
+        with workers(2) as crew:
+            (error,) = dict(crew.run(hang, [(3, marker)])).values()
+        assert "of which too little was left" in str(error)
+
+    def test_cannot_take_more_memory_than_there_is(self, crew):
+        (error,) = dict(crew.run(take_what_nobody_has, [0])).values()
+        assert isinstance(error, MemoryError)
+
+    def test_say_what_an_error_says_that_cannot_be_sent(self, crew):
+        (error,) = dict(crew.run(fail_unsendably, [1])).values()
+        assert str(error) == "AnUnsendableError: 1 and 2"
+
+    def test_that_do_not_start_are_an_error(self, monkeypatch):
+        monkeypatch.setattr(processes, "_MODULE", "megamedical.nothing")
+        with workers(1) as crew, pytest.raises(MegaMedicalError, match="do not start"):
+            list(crew.run(double, range(5)))
+
+    def test_may_be_left_in_the_middle(self, crew):
+        for _ in crew.run(place_of_work, range(100)):
+            break
+        assert dict(crew.run(double, [1, 2])) == {1: 2, 2: 4}
+
 
 def assert_gives_results_and_errors(crew):
     results = dict(crew.run(double, range(6)))
@@ -95,6 +174,23 @@ def test_a_subject_that_kills_its_workers_is_one_failure(mirror, tmp_path, monke
     assert "worker died" in failure.reason
     assert len(pd.read_parquet(store / "manifests" / "failures.parquet")) == 1
     assert len(pd.read_parquet(store / "manifests" / "subjects.parquet")) == 8
+
+
+def hang_or_process(job: Job) -> Failure | None:
+    marker = job.target.parent.parent / "hangs"
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    hang((3 if job.subject.name == "im0002" else 0, marker))
+    return process(job)
+
+
+def test_a_subject_that_takes_too_long_is_one_failure(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "process", hang_or_process)
+    an_hour_passes_when(tmp_path / "raw" / "stare" / "staged" / "32" / "hangs", monkeypatch)
+    report = build_miniatures("stare/vk", store=tmp_path / "store", mirror=mirror, workers_count=1)
+    (failure,) = report.failures
+    assert (failure.subject, failure.stage) == ("im0002", "process")
+    assert failure.reason == "it took longer than 30 minutes"
+    assert report.groups[0].subjects == 3
 
 
 class TestAScheduler:

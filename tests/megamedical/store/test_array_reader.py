@@ -19,8 +19,8 @@ from fsspec.asyn import AsyncFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megamedical.building import group_job as packing
 from megamedical.errors import StoreError
+from megamedical.store import array_writer
 from megamedical.store.array_reader import Slices
 from megamedical.store.location import Location
 
@@ -64,7 +64,7 @@ def drawn(name):
 
 
 def write(url, name, slices):
-    packing.create_array(zarr.open_group(url, mode="a"), name, len(slices), SIZE)[:] = slices
+    array_writer.create_array(Location(url), name, len(slices), SIZE)[:] = slices
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +72,28 @@ def written(tmp_path_factory):
     """A folder with both arrays, in shards of four, which no test may change."""
     folder = tmp_path_factory.mktemp("written")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "IMAGE_SHARD", SHARD)
-        patch.setattr(packing, "MASK_SHARD", SHARD)
+        patch.setattr(array_writer, "IMAGE_SHARD", SHARD)
+        patch.setattr(array_writer, "MASK_SHARD", SHARD)
         for name in NAMES:
             write(folder, name, drawn(name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    """Both arrays as the first format had them: no checksums, and what is zero left out."""
+    folder = tmp_path_factory.mktemp("old")
+    for name in NAMES:
+        slices = drawn(name)
+        packed = zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle")
+        zarr.create_array(
+            folder / name,
+            shape=slices.shape,
+            dtype=slices.dtype,
+            chunks=(1, SIZE, SIZE),
+            shards=(SHARD, SIZE, SIZE),
+            compressors=None if name == "images" else packed,
+        )[:] = slices
     return folder
 
 
@@ -126,7 +144,12 @@ def first_chunk(path):
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
 @given(indices=st.lists(st.integers(0, COUNT - 1), max_size=30), seed=st.integers(0, 255))
-def test_any_slices_are_those_of_plain_zarr(written, name, indices, seed):
+def test_any_slices_are_those_of_plain_zarr(written, old, name, indices, seed):
+    for folder in (written, old):
+        are_those_of_plain_zarr(folder, name, indices, seed)
+
+
+def are_those_of_plain_zarr(written, name, indices, seed):
     plain = zarr.open_array(written / name, mode="r")
     expected = plain.oindex[np.array(indices, int)] if indices else np.empty((0, SIZE, SIZE))
     for scheme in ("", "far://"):
@@ -139,16 +162,23 @@ def test_any_slices_are_those_of_plain_zarr(written, name, indices, seed):
             np.testing.assert_array_equal(found, expected)
 
 
-def test_what_zarr_left_out_is_read_as_zero(written):
-    for name in NAMES:
-        index = index_of(shard_of(written, name).read_bytes())
-        assert (index[1] == ABSENT).all()
-        out = np.ones((3, SIZE, SIZE), drawn(name).dtype)
-        assert not opened(written, name).read(ZERO, out=out).any()
+@pytest.mark.parametrize("name", NAMES)
+def test_every_slice_is_written_and_one_that_is_all_zero_is_not_left_out(written, name):
+    index = index_of(shard_of(written, name).read_bytes())
+    assert (index != ABSENT).all()
+    out = np.ones((3, SIZE, SIZE), drawn(name).dtype)
+    assert not opened(written, name).read(ZERO, out=out).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_zarr_left_out_is_read_as_zero(place, folder, name):
+    set_index(shard_of(folder, name), 0, ABSENT, ABSENT)
+    out = np.ones((1, SIZE, SIZE), drawn(name).dtype)
+    assert not opened(place, name).read([0], out=out).any()
 
 
 def test_a_store_in_memory_is_read_like_a_folder(monkeypatch):
-    monkeypatch.setattr(packing, "MASK_SHARD", SHARD)
+    monkeypatch.setattr(array_writer, "MASK_SHARD", SHARD)
     url = f"memory://{uuid.uuid4()}"
     write(url, "masks", drawn("masks"))
     indices = [9, 0, 1, 9, 4]
@@ -256,7 +286,7 @@ class TestDamage:
 
     def test_a_chunk_that_reaches_into_the_index(self, folder):
         shard = shard_of(folder, "images")
-        set_index(shard, 0, len(shard.read_bytes()) - 2 * SIZE**2 - 1, 2 * SIZE**2)
+        set_index(shard, 0, len(shard.read_bytes()) - 2 * SIZE**2 - 1, 2 * SIZE**2 + 4)
         self.refuses(str(folder), "images", "its index names chunks beyond its end")
 
     @pytest.mark.parametrize("name", NAMES)
@@ -266,8 +296,8 @@ class TestDamage:
         self.refuses(place, name, f"its index names a chunk of {size} bytes")
 
     def test_a_chunk_that_is_neither_there_nor_absent(self, place, folder):
-        set_index(shard_of(folder, "images"), 0, ABSENT, 2 * SIZE**2)
-        self.refuses(place, "images", "its index names a chunk of 512 bytes")
+        set_index(shard_of(folder, "images"), 0, ABSENT, 2 * SIZE**2 + 4)
+        self.refuses(place, "images", "its index names a chunk of 516 bytes")
 
     @pytest.mark.parametrize("declared", [0, SIZE**2 - 1, SIZE**2 + 1, 2**32 - 1])
     def test_a_compressed_chunk_that_holds_something_else(self, place, folder, declared):
@@ -275,6 +305,8 @@ class TestDamage:
         content = bytearray(shard.read_bytes())
         chunk = first_chunk(shard)
         content[chunk.start + 4 : chunk.start + 8] = struct.pack("<I", declared)
+        checksum = google_crc32c.value(bytes(content[chunk.start : chunk.stop - 4]))
+        content[chunk.stop - 4 : chunk.stop] = checksum.to_bytes(4, "little")
         shard.write_bytes(content)
         self.refuses(place, "masks", "holds a slice of another size")
 
@@ -287,27 +319,44 @@ class TestDamage:
         self.refuses(place, "masks", "cannot be read")
 
     @settings(max_examples=200, deadline=None)
-    @given(data=st.data())
-    def test_a_compressed_chunk_with_wrong_bytes(self, written, tmp_path_factory, data):
-        """Blosc has no checksum: wrong pixels can come, but no others' memory and no crash."""
+    @given(data=st.data(), name=st.sampled_from(NAMES))
+    def test_a_chunk_with_a_wrong_byte(self, written, tmp_path_factory, data, name):
         folder = tmp_path_factory.mktemp("damaged")
-        content = bytearray(shard_of(written, "masks").read_bytes())
-        chunk = first_chunk(shard_of(written, "masks"))
-        position = data.draw(st.integers(chunk.start, chunk.stop - 1))
-        content[position] = data.draw(st.integers(0, 255))
-        shard = shard_of(folder, "masks")
-        shard.parent.mkdir(parents=True)
-        shard.write_bytes(content)
-        (folder / "masks" / "zarr.json").write_bytes((written / "masks" / "zarr.json").read_bytes())
+        position = damage(written, folder, name, data)
+        for scheme in ("", "far://"):
+            if position < 0:
+                assert opened(f"{scheme}{folder}", name).read([0]).any()
+            else:
+                self.refuses(f"{scheme}{folder}", name, "cannot be read")
+
+    @settings(max_examples=200, deadline=None)
+    @given(data=st.data())
+    def test_a_chunk_of_the_first_format_with_wrong_bytes(self, old, tmp_path_factory, data):
+        """It has no checksum: wrong pixels can come, but no others' memory and no crash."""
+        folder = tmp_path_factory.mktemp("damaged")
+        damage(old, folder, "masks", data)
         filled = []
         for value in (85, 170):
             out = np.full((1, SIZE, SIZE), value, np.uint8)
             try:
                 filled.append(opened(folder, "masks").read([0], out=out))
             except StoreError as error:
-                assert str(shard) in str(error)
+                assert str(shard_of(folder, "masks")) in str(error)
         if filled:
             np.testing.assert_array_equal(*filled)
+
+
+def damage(written, folder, name, data):
+    """Change a byte of the first chunk of a copy; its place, or -1 where it is what it was."""
+    content = bytearray(shard_of(written, name).read_bytes())
+    chunk = first_chunk(shard_of(written, name))
+    position = data.draw(st.integers(chunk.start, chunk.stop - 1))
+    before, content[position] = content[position], data.draw(st.integers(0, 255))
+    shard = shard_of(folder, name)
+    shard.parent.mkdir(parents=True)
+    shard.write_bytes(content)
+    (folder / name / "zarr.json").write_bytes((written / name / "zarr.json").read_bytes())
+    return -1 if content[position] == before else position
 
 
 class TestLayout:
@@ -318,13 +367,14 @@ class TestLayout:
         "shards": (SHARD, SIZE, SIZE),
         "chunks": (1, SIZE, SIZE),
         "dtype": "float16",
-        "compressors": None,
+        "compressors": zarr.codecs.Crc32cCodec(),
     }
 
     @pytest.mark.parametrize(
         "change",
         [
             {"compressors": zarr.codecs.BloscCodec()},
+            {"compressors": [zarr.codecs.Crc32cCodec(), zarr.codecs.Crc32cCodec()]},
             {"compressors": zarr.codecs.ZstdCodec()},
             {"dtype": "float32"},
             {"dtype": "uint8"},
@@ -337,7 +387,7 @@ class TestLayout:
             {"filters": [zarr.codecs.TransposeCodec(order=(0, 2, 1))]},
             {"serializer": zarr.codecs.BytesCodec(endian="big")},
             {"chunk_key_encoding": {"name": "default", "separator": "."}},
-            {"zarr_format": 2, "shards": None},
+            {"zarr_format": 2, "shards": None, "compressors": None},
         ],
         ids=",".join,
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +16,15 @@ import zarr
 from miniatures import build_miniatures
 
 from megamedical.errors import StoreError
-from megamedical.store import store as stores
+from megamedical.files.checksums import sha256_of
+from megamedical.store.attributes import (
+    encode_attributes,
+    group_node,
+    read_attributes,
+    store_fingerprint,
+)
 from megamedical.store.location import Location
+from megamedical.store.tables import decode_table, encode_table
 from megamedical.store.verification import verify
 
 CELLS = "wbc/jtsc"
@@ -22,11 +32,11 @@ CELLS = "wbc/jtsc"
 
 def with_table(store, name, change):
     """Write one of a store's tables anew, and finish the store with it."""
-    location = Location(store)
-    said = stores.read_attributes(location)
-    tables = stores._tables_without(location, said, [])
-    tables[name] = change(tables[name])
-    stores._finish(location, said.resolution, said.seed, said.groups, tables)
+    path = store / "manifests" / f"{name}.parquet"
+    path.write_bytes(encode_table(change(decode_table(path.read_bytes(), name))))
+    said = read_attributes(Location(store))
+    tables = {**said.tables, name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    (store / "zarr.json").write_bytes(encode_attributes(replace(said, tables=tables)))
 
 
 def without_first(table):
@@ -50,6 +60,21 @@ def rewritten(store, name, index, change):
     """Change one slice of the cells' images or masks."""
     array = zarr.open_group(store)[f"{CELLS}/{name}"]
     array[index] = change(array[index])
+    seal(store)
+
+
+def seal(store):
+    """Let the checksums of the cells be those of their files, as if they had been written so."""
+    path = store / CELLS / "zarr.json"
+    node = json.loads(path.read_bytes())["attributes"]
+    files = {name: sha256_of(store / CELLS / name) for name in node["files"]}
+    path.write_bytes(group_node({**node, "files": files}))
+
+    def sealed(table):
+        row = table["group"].to_pylist().index("jtsc")
+        return with_value("checksum", row, sha256_of(path))(table)
+
+    with_table(store, "groups", sealed)
 
 
 def test_a_good_store_passes(built):
@@ -87,31 +112,44 @@ class TestSlices:
     @pytest.mark.parametrize("name", ["images", "masks"])
     def test_a_file_that_is_lost(self, store, name):
         (store / CELLS / name / "c" / "0" / "0" / "0").unlink()
-        problems = verify(store).problems
-        assert problems
-        assert all(problem.startswith(f"{CELLS}/{name}[") for problem in problems)
+        lost, *unread = verify(store).problems
+        assert lost == f"{CELLS}/{name}/c/0/0/0 is missing"
+        (problem,) = unread
+        assert problem.startswith(f"{CELLS}/{name}[0] and what follows cannot be read: ")
 
     @pytest.mark.parametrize("name", ["images", "masks"])
     def test_a_file_that_is_cut_off(self, store, name):
         shard = store / CELLS / name / "c" / "0" / "0" / "0"
         shard.write_bytes(shard.read_bytes()[:-50])
-        (problem,) = verify(store).problems
-        assert problem.startswith(f"{CELLS}: its arrays cannot be read: ")
+        damaged, unread = verify(store).problems
+        assert damaged == f"{CELLS}/{name}/c/0/0/0 is not as it was written"
+        assert unread.startswith(f"{CELLS}/{name}[0] and what follows cannot be read: ")
 
     @pytest.mark.parametrize("lost", [CELLS, f"{CELLS}/masks"])
     def test_arrays_that_are_lost(self, store, lost):
         shutil.rmtree(store / lost)
-        (problem,) = verify(store).problems
-        assert problem.startswith(f"{CELLS}: its arrays cannot be read: ")
+        *missing, unread = verify(store).problems
+        assert all(problem.endswith(" is missing") for problem in missing)
+        assert missing[0].startswith(f"{lost}/")
+        assert unread.startswith(f"{CELLS}: its arrays cannot be read: ")
 
     def test_arrays_of_another_shape(self, store):
         zarr.open_group(store)[f"{CELLS}/images"].resize((5, 16, 16))
+        seal(store)
         (problem,) = verify(store).problems
-        assert problem == f"{CELLS}/images: float16 (5, 16, 16), expected float16 (n, 32, 32)"
+        assert problem.startswith(f"{CELLS}: its arrays cannot be read: ")
+
+    def test_arrays_of_another_size_than_the_store(self, store):
+        said = read_attributes(Location(store))
+        (store / "zarr.json").write_bytes(encode_attributes(replace(said, resolution=16)))
+        expected = f"{CELLS}/images: float16 (5, 32, 32), expected float16 (n, 16, 16)"
+        assert expected in verify(store).problems
 
     def test_slices_that_no_example_uses(self, store):
         zarr.open_group(store)[f"{CELLS}/images"].resize((6, 32, 32))
+        seal(store)
         problems = verify(store).problems
+        assert f"groups: {CELLS} has 5 images and 10 masks, its arrays 6 and 10" in problems
         assert f"{CELLS}: examples do not use each image of 6" in problems
 
 
@@ -136,13 +174,14 @@ class TestTables:
         assert any("tasks and examples differ in wbc/jtsc/" in problem for problem in problems)
 
     def test_a_group_that_is_only_in_the_tables(self, store):
-        location = Location(store)
-        said = stores.read_attributes(location)
+        said = read_attributes(Location(store))
         groups = {path: found for path, found in said.groups.items() if path != CELLS}
-        tables = stores._tables_without(location, said, [])
-        stores._finish(location, said.resolution, said.seed, groups, tables)
-        said = f"tasks has groups that the store does not have: {CELLS}"
-        assert verify(store).problems == (said,)
+        changed = replace(said, groups=groups, fingerprint=store_fingerprint(groups))
+        (store / "zarr.json").write_bytes(encode_attributes(changed))
+        assert verify(store).problems == (
+            f"tasks has groups that the store does not have: {CELLS}",
+            "groups: they, or their fingerprints, are not those of zarr.json",
+        )
 
     def test_an_example_that_is_lost(self, store):
         with_table(store, "examples", without_first)
@@ -159,8 +198,10 @@ class TestTables:
 
     def test_a_subject_that_is_lost(self, store):
         with_table(store, "subjects", without_first)
-        said = "examples: a subject is not in subjects, or in another split there"
-        assert verify(store).problems == (said,)
+        assert verify(store).problems == (
+            "groups: acdc/challenge2017 has not 10 subjects, but 9",
+            "examples: a subject is not in subjects, or in another split there",
+        )
 
     @pytest.mark.parametrize(
         ("name", "said"),
@@ -182,11 +223,54 @@ class TestTables:
         with_table(store, "examples", with_value("mask", -1, 0))
         assert f"{CELLS}: examples do not use each mask of 10" in verify(store).problems
 
+    @pytest.mark.parametrize(("name", "row"), [("image", -1), ("mask", 0)])
+    def test_an_example_that_points_beyond_its_array(self, store, name, row):
+        for value in (-1, 1000):
+            with_table(store, "examples", with_value(name, row, value))
+            problems = verify(store).problems
+            assert any(f"examples use {name}s that are not among its" in each for each in problems)
+
+    def test_an_example_of_another_patient(self, store):
+        with_table(store, "examples", with_value("patient", 0, "somebody"))
+        assert verify(store).problems == ("examples: a subject has another patient in subjects",)
+
+    def test_a_task_with_another_fingerprint(self, store):
+        with_table(store, "tasks", with_value("fingerprint", 0, "0" * 64))
+        (problem,) = verify(store).problems
+        assert problem.startswith("tasks: the fingerprint of acdc/challenge2017/mri/axial/")
+
+    def test_a_task_that_is_called_otherwise(self, store):
+        with_table(store, "tasks", with_value("label", 0, "nose"))
+        (problem,) = verify(store).problems
+        assert problem.endswith(" is called otherwise than its columns say")
+
+    def test_a_group_made_from_something_else(self, store):
+        said = read_attributes(Location(store))
+        groups = {**said.groups, CELLS: "0" * 64}
+        changed = replace(said, groups=groups, fingerprint=store_fingerprint(groups))
+        (store / "zarr.json").write_bytes(encode_attributes(changed))
+        problems = verify(store).problems
+        assert f"{CELLS}: it was made from something else than zarr.json says" in problems
+        assert "groups: they, or their fingerprints, are not those of zarr.json" in problems
+        assert sum("the fingerprint of wbc/jtsc/" in problem for problem in problems) == 2
+
+    @pytest.mark.parametrize("row", [0, -1])
+    def test_an_area_of_any_example_of_a_mask(self, store, row):
+        with_table(store, "examples", with_value("area", row, 0.875))
+        (problem,) = verify(store).problems
+        assert problem.endswith("examples say 0.8750")
+
     def test_an_area_that_is_another(self, store):
         with_table(store, "examples", with_value("area", 0, 0.9))
         (problem,) = verify(store).problems
         assert problem.startswith("acdc/challenge2017/masks[")
         assert problem.endswith("examples say 0.9000")
+
+
+def test_a_group_with_fewer_subjects_than_its_manifest_says_is_told(built):
+    remarks = verify(built.store).remarks
+    assert "wbc/jtsc: 5 subjects; its manifest says 300" in remarks
+    assert not any(remark.startswith("synthetic/") for remark in remarks)
 
 
 def test_each_group_is_told_to_a_listener(built):

@@ -7,10 +7,16 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from megamedical.errors import StoreError
 from megamedical.store.array_reader import Slices
+from megamedical.store.attributes import StoreAttributes
 from megamedical.store.location import Location
-from megamedical.store.store import Store, StoreAttributes
+from megamedical.store.snapshot import Snapshot
+from megamedical.store.store import Store
+from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,17 +30,15 @@ class Stores(Store):
         self._home = {group: store for store in stores for group in store.attributes.groups}
         self._stores = stores
         attributes = [store.attributes for store in stores]
-        super().__init__(
-            _Places(stores),
-            StoreAttributes(
-                format=max(own.format for own in attributes),
-                resolution=attributes[0].resolution,
-                seed=attributes[0].seed,
-                groups={name: mark for own in attributes for name, mark in own.groups.items()},
-                tables={},
-                fingerprint=_together([own.fingerprint for own in attributes]),
-            ),
+        together = StoreAttributes(
+            format=max(own.format for own in attributes),
+            resolution=attributes[0].resolution,
+            seed=attributes[0].seed,
+            groups={name: mark for own in attributes for name, mark in own.groups.items()},
+            tables={},
+            fingerprint=_together([own.fingerprint for own in attributes]),
         )
+        super().__init__(_Places(stores), Snapshot(together, tables={}, staged={}))
 
     @cached_property
     def tasks(self) -> pd.DataFrame:
@@ -53,6 +57,13 @@ class Stores(Store):
     def slices(self, group: str) -> tuple[Slices, Slices]:
         """See `Store`."""
         return self._home[group].slices(group)
+
+    def read(self, task: str, subject: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `Store`."""
+        group = home_of(task)
+        if group not in self._home:
+            raise StoreError(f"{self.location} have no {group}", "See `Store.tasks`.")
+        return self._home[group].read(task, subject)
 
 
 class _Places(Location):

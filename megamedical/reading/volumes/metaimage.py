@@ -1,0 +1,145 @@
+"""MetaImage: `.mha`, and `.mhd` with its voxels in a file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from megamedical.errors import SubjectError
+from megamedical.reading.contract import Reader
+from megamedical.reading.volume import Volume
+from megamedical.reading.volumes.detached import beside
+from megamedical.reading.volumes.header import expect_volume
+from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
+
+_KINDS = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_ULONG": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+_KEYS = frozenset(
+    [
+        "NDims",
+        "DimSize",
+        "ElementType",
+        "ElementDataFile",
+        "ElementSpacing",
+        "ElementSize",
+        "Offset",
+        "Position",
+        "Origin",
+        "TransformMatrix",
+        "Rotation",
+        "Orientation",
+        "ElementNumberOfChannels",
+        "HeaderSize",
+        "CompressedData",
+        "CompressedDataSize",
+        "BinaryData",
+        "BinaryDataByteOrderMSB",
+        "ElementByteOrderMSB",
+        "ElementToIntensityFunctionSlope",
+        "ElementToIntensityFunctionOffset",
+    ]
+)
+_MOST = 9  # dimensions
+
+
+class MetaImageReader(Reader):
+    """MetaImage: a volume."""
+
+    dimension: ClassVar[Literal[2, 3]] = 3
+
+    def volume(self, path: Path, channel: int | None = None) -> Volume:
+        """See `Reader`."""
+        if channel is not None:
+            raise SubjectError("read", path.name, f"has no channel {channel}")
+        lines, length = header_lines(path)
+        said = {key.strip(): text.strip() for key, _, text in (li.partition("=") for li in lines)}
+        _expect_known(path, said)
+        stored = _stored(path, said, length)
+        expect_volume(path, stored.size, int(said.get("ElementNumberOfChannels", "1")))
+        voxels = stored.read(path).reshape(stored.size[2::-1])
+        count = len(stored.size)
+        spacing = _of(said, ("ElementSpacing", "ElementSize"), np.ones(count), path)[:3]
+        origin = _of(said, ("Offset", "Position", "Origin"), np.zeros(count), path)[:3]
+        matrix = _of(said, ("TransformMatrix", "Rotation", "Orientation"), np.eye(count), path)
+        directions = matrix.reshape(count, count).T[:3, :3]
+        return Volume(
+            voxels,
+            directions * np.where(spacing < 0, -1.0, 1.0),
+            tuple(np.abs(spacing).tolist()),
+            tuple(origin.tolist()),
+        )
+
+
+def _expect_known(path: Path, said: Mapping[str, str]) -> None:
+    """Refuse a key that is almost one of those that say how to read: it was one, and is damaged."""
+    for key in said.keys() - _KEYS:
+        meant = next((known for known in _KEYS if _are_near(key, known)), None)
+        if meant:
+            raise SubjectError("read", path.name, f"its header says {key!r}: is {meant} meant?")
+
+
+def _are_near(one: str, other: str) -> bool:
+    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
+
+
+def _stored(path: Path, said: Mapping[str, str], length: int) -> Stored:
+    for key in ("NDims", "DimSize", "ElementType", "ElementDataFile"):
+        if key not in said:
+            raise SubjectError("read", path.name, f"is no MetaImage: its header has no {key}")
+    if said["ElementType"] not in _KINDS:
+        raise SubjectError("read", path.name, f"has voxels of type {said['ElementType']}")
+    if float(said.get("ElementToIntensityFunctionSlope", 1)) != 1 or float(
+        said.get("ElementToIntensityFunctionOffset", 0)
+    ):
+        raise SubjectError("read", path.name, "has a slope and an offset: convert it first")
+    (count,) = sizes_of(said["NDims"], 1, path)
+    if not 0 < count <= _MOST:
+        raise SubjectError("read", path.name, f"its header claims {count} dimensions")
+    is_local = said["ElementDataFile"].upper() == "LOCAL"
+    skipped = int(said.get("HeaderSize", "0"))
+    is_big = any(_is_true(said, f"{what}ByteOrderMSB") for what in ("Element", "BinaryData"))
+    is_packed = _is_true(said, "CompressedData")
+    if is_packed and skipped:
+        raise SubjectError("read", path.name, "is packed, and its voxels begin somewhere in it")
+    return Stored(
+        file=path if is_local else beside(path, said["ElementDataFile"]),
+        begins=None if skipped < 0 else skipped or (length if is_local else 0),
+        packing="zlib" if is_packed else "",
+        is_text=not _is_true(said, "BinaryData", "True"),
+        kind=np.dtype(_KINDS[said["ElementType"]]).newbyteorder(">" if is_big else "<"),
+        size=sizes_of(said["DimSize"], count, path),
+        packed=_packed(path, said) if is_packed and not is_local else None,
+    )
+
+
+def _packed(path: Path, said: Mapping[str, str]) -> int | None:
+    """The length of what is packed: ITK leaves what was in a longer file before."""
+    size = said.get("CompressedDataSize")
+    return max(sizes_of(size, 1, path)[0], 0) if size else None
+
+
+def _is_true(said: Mapping[str, str], key: str, otherwise: str = "False") -> bool:
+    return said.get(key, otherwise)[:1].upper() in ("T", "1")
+
+
+def _of(
+    said: Mapping[str, str], keys: tuple[str, ...], otherwise: np.ndarray, path: Path
+) -> np.ndarray:
+    """The numbers under the first of some keys that is there."""
+    text = next((said[key] for key in keys if key in said), None)
+    return otherwise if text is None else np.array(numbers_of(text, otherwise.size, path))

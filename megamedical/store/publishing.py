@@ -1,0 +1,205 @@
+"""Writing into a store, beside its readers and beside other builds.
+
+New groups are written beside the old ones, and new tables beside the old tables; then `ready.json`
+says that they are the store's. From then on they are: whoever comes next, a reader or a build, goes
+on from there, whenever the one who wrote it was cut off. Behind a URL there are no locks, and
+groups are written in their place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from megamedical.errors import StoreError
+from megamedical.files.locking import held
+from megamedical.store.attributes import (
+    ROOT,
+    StoreAttributes,
+    attributes_of,
+    decode_attributes,
+    encode_attributes,
+    group_node,
+)
+from megamedical.store.location import Location
+from megamedical.store.snapshot import NEXT, READY, Snapshot, ready_state, take_snapshot
+from megamedical.store.tables import FORMAT, TABLES, decode_table, encode_table, in_order
+
+LOCK = "manifests/.lock"
+
+
+def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
+    """Make an empty store, or check that the one that is there can be added to.
+
+    Raises:
+        StoreError: the store that is there has another resolution, seed or format, or is damaged.
+    """
+    snapshot = take_snapshot(location)
+    if snapshot is None or ready_state(location):
+        with _held(location, "beginning a build", None), location.explaining_full():
+            _roll_forward(location)
+            if take_snapshot(location) is None:
+                empty = {name: schema.empty_table() for name, schema in TABLES.items()}
+                _finish(location, attributes_of(resolution, seed, {}, {}), empty, {}, ())
+        return begin(location, resolution, seed)
+    attributes = snapshot.attributes
+    if attributes.format != FORMAT:
+        raise StoreError(
+            f"The store at {location} has format {attributes.format}: it can be read, but this "
+            f"version adds only to stores of format {FORMAT}",
+            "Build into another --store; what is staged is not processed again.",
+        )
+    for key, wanted in (("resolution", resolution), ("seed", seed)):
+        found = getattr(attributes, key)
+        if found != wanted:
+            raise StoreError(
+                f"The store at {location} has {key} {found}, not {wanted}",
+                f"Give --{key} {found}, or another --store.",
+            )
+    return attributes
+
+
+@contextmanager
+def turn(
+    location: Location, *, doing: str, tell: Callable[[str], None] | None = None
+) -> Iterator[Turn]:
+    """Wait until no other build writes into the store; then it is this one's turn.
+
+    Args:
+        location: the store, which `begin` has made.
+        doing: what it is for, as others who wait are told: `building wbc`.
+        tell: is told, once, for whom it waits.
+
+    Raises:
+        StoreError: the store is damaged.
+    """
+    with _held(location, doing, tell):
+        with location.explaining_full():
+            _roll_forward(location)
+        location.remove(NEXT)  # what a build that was cut off has left
+        snapshot = take_snapshot(location)
+        if snapshot is None:
+            raise StoreError(
+                f"There is no store at {location}", "Make one with `megamedical build`."
+            )
+        yield Turn(location, snapshot, f"{NEXT}/{secrets.token_hex(8)}")
+        location.remove(NEXT)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The time in which one build, and no other, writes into a store."""
+
+    location: Location
+    snapshot: Snapshot
+    staging: str
+
+    @property
+    def attributes(self) -> StoreAttributes:
+        """Those of the store, as it is before anything is published."""
+        return self.snapshot.attributes
+
+    def place(self, group: str) -> str:
+        """Where in the store a `<dataset>/<group>` is to be written: no reader looks there yet."""
+        return group if self.location.folder is None else f"{self.staging}/{group}"
+
+    def publish(
+        self,
+        groups: Mapping[str, str],
+        rows: Mapping[str, Sequence[pa.Table]],
+        replaced: Collection[str] = (),
+    ) -> StoreAttributes:
+        """Put groups into the store, all at once; it is the last thing that is done in a turn.
+
+        Args:
+            groups: the fingerprint of each `<dataset>/<group>`; it lies whole in its `place`.
+            rows: for each table, the rows of all of them; those of the same groups go.
+            replaced: groups that go too, with their failures, where they are not in `groups`.
+        """
+        stale = {*groups, *replaced}
+        gone = [path for path in self.attributes.groups if path in stale and path not in groups]
+        kept = {path: made for path, made in self.attributes.groups.items() if path not in stale}
+        tables = {
+            name: in_order(
+                pa.concat_tables(
+                    [_without(decode_table(content, name), name, stale), *rows.get(name, ())]
+                ),
+                name,
+            )
+            for name, content in self.snapshot.tables.items()
+        }
+        attributes = attributes_of(
+            self.attributes.resolution, self.attributes.seed, {**kept, **groups}, {}
+        )
+        staged = {path: self.place(path) for path in groups if self.place(path) != path}
+        return _finish(self.location, attributes, tables, staged, gone)
+
+
+def _finish(
+    location: Location,
+    attributes: StoreAttributes,
+    tables: Mapping[str, pa.Table],
+    staged: Mapping[str, str],
+    gone: Sequence[str],
+) -> StoreAttributes:
+    encoded = {name: encode_table(table) for name, table in tables.items()}
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in encoded.items()}
+    root = encode_attributes(
+        attributes_of(attributes.resolution, attributes.seed, attributes.groups, sums)
+    )
+    ready = {ROOT: root.decode(), "arrays": dict(staged), "gone": list(gone)}
+    with location.explaining_full():
+        for name, content in encoded.items():
+            location.write(f"{NEXT}/{name}.parquet", content)
+        location.write(READY, json.dumps(ready).encode())
+        _roll_forward(location)
+    return decode_attributes(root, location)
+
+
+def _roll_forward(location: Location) -> None:
+    """Put what lies ready in its place; cut off anywhere, it can be done again."""
+    ready = ready_state(location)
+    if ready is None:
+        return
+    root = ready[ROOT].encode()
+    groups = decode_attributes(root, location).groups
+    for dataset in sorted({path.partition("/")[0] for path in groups}):
+        if not location.exists(f"{dataset}/zarr.json"):
+            location.write(f"{dataset}/zarr.json", group_node({}))
+    for path, place in ready["arrays"].items():
+        location.replace(place, path)
+    for path in ready["gone"]:
+        location.remove(path)
+    for name in TABLES:
+        location.move(f"{NEXT}/{name}.parquet", f"manifests/{name}.parquet")
+    location.write(ROOT, root)
+    location.remove(READY)  # first, for it is what says that all is ready
+    location.remove(NEXT)
+
+
+def _without(table: pa.Table, name: str, groups: Collection[str]) -> pa.Table:
+    if name == "examples":
+        ids = pc.list_slice(pc.split_pattern(table["task"], "/"), 0, 2)
+        paths = pc.binary_join(ids, "/")
+    else:
+        paths = pc.binary_join_element_wise(table["dataset"], table["group"], "/")
+    stale = pa.array(sorted(groups), pa.string())
+    return table.filter(pc.invert(pc.is_in(paths, stale)))
+
+
+@contextmanager
+def _held(location: Location, doing: str, tell: Callable[[str], None] | None) -> Iterator[None]:
+    if location.folder is None:
+        yield
+        return
+    lock = location.folder / LOCK
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with held(lock, what=f"the store at {location}", doing=doing, tell=tell):
+        yield
