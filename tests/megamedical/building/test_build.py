@@ -104,6 +104,7 @@ COLUMNS = {
         "spacing": pa.list_(SHARE),
         "shape": pa.list_(COUNT),
         "orientation": STRING,
+        "known_errors": pa.list_(STRING),
     },
     "failures": dict.fromkeys(("dataset", "group", "subject", "stage", "file", "reason"), STRING),
 }
