@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.reporting.console import INCOMPLETE, command_line, errors_explained, say, terminal
+from megamedical.reporting.console import (
+    INCOMPLETE,
+    command_line,
+    echo,
+    errors_explained,
+    say,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -200,7 +207,7 @@ def info(
             typer.echo(RELEASES[weights].terms, err=True)
         card = read_card(file_of(weights))
         if card is None:
-            typer.echo(f"{weights} carries no model card.")
+            echo(f"{weights} carries no model card.")
         else:
             typer.echo(yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False), nl=False)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.board import wording
 from benchmark.standings import Estimate, Leaderboard, Ranking, Standing
 from benchmark.statistics import ALL
+from megamedical.reporting.cleaning import cell
 from megamedical.task_id import TaskId
 
 if TYPE_CHECKING:
@@ -52,12 +53,14 @@ def as_terminal(board: Leaderboard, ranking: Ranking) -> Table:
 def as_csv(board: Leaderboard) -> str:
     """A row for each method, support size and mean: of all, of datasets, of tasks.
 
-    Dice, differences and their intervals are from 0 to 1; what is not known is empty.
+    Dice, differences and their intervals are from 0 to 1; what is not known is empty. A text that a
+    spreadsheet would take for a formula has a quote before it.
     """
     import pandas as pd
 
     rows = [row for ranking in board.rankings for row in _tidy(board, ranking)]
-    return pd.DataFrame(rows).convert_dtypes().to_csv(index=False, lineterminator="\n")
+    inert = [{k: cell(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    return pd.DataFrame(inert).convert_dtypes().to_csv(index=False, lineterminator="\n")
 
 
 def as_markdown(board: Leaderboard) -> str:

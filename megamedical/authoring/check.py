@@ -176,6 +176,11 @@ def _check_group(dataset: str, name: str, group: FileGroup, tree: Tree, count: i
             f"There are {len(subjects):,} subjects, the manifest says {group.subjects:,}: if all "
             f"files are here, write `subjects: {len(subjects)}`",
         )
+    remarks += [
+        f"{task}: no pixel of the label in any of {count} slices; nothing is trained or tested on "
+        "slices without one"
+        for task, count in sample.empty_tasks.items()
+    ]
     if failures:
         problems.append(f"Failures: {len(failures):,}")
     patients = len({subject.patient for subject in subjects})

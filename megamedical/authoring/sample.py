@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.building.record import coverage
 from megamedical.catalogue.group import FileGroup
 from megamedical.errors import SubjectError
+from megamedical.processing.slicing import CutSlices, slice_subject
 from megamedical.reading.scan import Segmentation
 from megamedical.subjects.assembly import Assembly
 from megamedical.subjects.decoding import decode
 from megamedical.subjects.subject import Subject
+
+_RESOLUTION = 128  # as `build` has it by default
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Sample:
     failures: list[tuple[Subject, SubjectError]] = field(default_factory=list)
     _pixels: Counter[int | str] = field(default_factory=Counter)  # of a value, or of a label
     _masks: Counter[int | str] = field(default_factory=Counter)
+    _slices: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # of a task
+    _seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # those with a pixel
 
     @classmethod
     def of(cls, group: FileGroup, subjects: Sequence[Subject]) -> Sample:
@@ -93,6 +99,11 @@ class Sample:
     def _nameless(self) -> list[int]:
         return sorted({int(v) for v in self._pixels} - self.group.labels.keys())
 
+    @property
+    def empty_tasks(self) -> dict[str, int]:
+        """Tasks whose slices show no pixel of their label, and how many slices were made."""
+        return {"/".join(of): n for of, n in self._slices.items() if not self._seen[of]}
+
     def _read(self, subject: Subject) -> None:
         assembly = Assembly(self.group, subject)
         scan = assembly.scan
@@ -106,6 +117,7 @@ class Sample:
         segmentation = decode(self.group, read, scan.voxels.shape)
         if self.group.mask.decode != "values":
             self._count_labels(segmentation)
+        self._count_slices(slice_subject(scan, segmentation, self.group, _RESOLUTION))
         self.shapes.append(scan.voxels.shape)
         self.spacings.append(scan.spacing)
         self.kinds.add(str(scan.voxels.dtype))
@@ -114,6 +126,12 @@ class Sample:
         found, pixels = np.unique(values[values != 0], return_counts=True)
         self._pixels.update(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
         self._masks.update(found.tolist())
+
+    def _count_slices(self, slices: CutSlices) -> None:
+        for found in slices.masks:
+            for slicing in found.slicings:
+                self._slices[found.plane, slicing, found.label] += 1
+                self._seen[found.plane, slicing, found.label] += bool(coverage(found.mask).any())
 
     def _count_labels(self, segmentation: Segmentation) -> None:
         for label, box in segmentation.boxes().items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from megamedical.catalogue.group import Group
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file
 from megamedical.store.location import Location
-from megamedical.store.tables import EXAMPLES, FORMAT, SUBJECTS, TASKS, encode_table
+from megamedical.store.tables import EXAMPLES, FORMAT, SHARES, SUBJECTS, TASKS, encode_table
 from megamedical.task_id import TaskId, slug
 
 # Figures of size against random reads are in docs/performance.md.
@@ -40,7 +40,10 @@ MASK_SHARD = 2048  # masks: 32 MB before compression
 
 @dataclass(frozen=True)
 class GroupJob:
-    """All a worker needs to pack one group; `records` and `splits` are by subject and patient."""
+    """All a worker needs to pack one group; `records` and `splits` are by subject and patient.
+
+    `known_errors` are what is known to be wrong of subjects that are kept all the same.
+    """
 
     store: str
     dataset: str
@@ -52,17 +55,22 @@ class GroupJob:
     records: Mapping[str, Staged]
     splits: Mapping[str, str]
     tables: Path
+    known_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PackedGroup:
-    """What became of a group: a small row for the summary and for the store's attributes."""
+    """What became of a group: a small row for the summary and for the store's attributes.
+
+    Of `tasks`, `empty_tasks` show no pixel of their label in any subject.
+    """
 
     dataset: str
     name: str
     fingerprint: str
     subjects: int
     tasks: int
+    empty_tasks: int
     images: int
     masks: int
     tables: Path
@@ -105,23 +113,34 @@ def pack(job: GroupJob) -> PackedGroup:
     images = sum(len(member.images) for member in members)
     masks = sum(len(member.masks) for member in members)
     _write_arrays(job, members, images, masks, fingerprint)
-    tasks = _task_names(job, members)
+    tasks = list(_task_rows(job, members, _task_names(job, members), fingerprint))
     rows = {
         "subjects": pa.Table.from_pylist(
             [_subject_row(job, m.facts) for m in members], schema=SUBJECTS
         ),
         "examples": pa.Table.from_pylist(list(_example_rows(job, members)), schema=EXAMPLES),
-        "tasks": pa.Table.from_pylist(
-            list(_task_rows(job, members, tasks, fingerprint)), schema=TASKS
-        ),
+        "tasks": pa.Table.from_pylist(tasks, schema=TASKS),
     }
     with explain_full(job.tables.parent, None, "the rows of the tables"):
         for name, table in rows.items():
             with whole_file(job.tables / f"{name}.parquet") as path:
                 path.write_bytes(encode_table(table))
     return PackedGroup(
-        job.dataset, job.name, fingerprint, len(members), len(tasks), images, masks, job.tables
+        job.dataset,
+        job.name,
+        fingerprint,
+        len(members),
+        len(tasks),
+        sum(_shows_nothing(task) for task in tasks),
+        images,
+        masks,
+        job.tables,
     )
+
+
+def _shows_nothing(task: Mapping[str, object]) -> bool:
+    """Whether no subject of a task has a pixel of its label."""
+    return task["empty"] == sum(int(str(task[split])) for split in SHARES)
 
 
 def _members(job: GroupJob) -> Iterator[_Member]:
@@ -159,21 +178,23 @@ def _too_small(group: Group, subjects: Sequence[Sequence[MaskEntry]]) -> set[str
 
 def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
     """What a group was made from: code, manifest, splits, and the hashes of its source files."""
-    return digest(
-        {
-            "format": FORMAT,
-            "processing": PROCESSING,
-            "splitting": SPLITTING,
-            "resolution": job.resolution,
-            "seed": job.seed,
-            "path": f"{job.dataset}/{job.name}",
-            "role": job.role,
-            "group": facts_that_matter(job.group),
-            "subjects": [
-                [m.facts.subject, job.splits[m.facts.patient], dict(m.facts.files)] for m in members
-            ],
-        }
-    )
+    facts: dict[str, object] = {
+        "format": FORMAT,
+        "processing": PROCESSING,
+        "splitting": SPLITTING,
+        "resolution": job.resolution,
+        "seed": job.seed,
+        "path": f"{job.dataset}/{job.name}",
+        "role": job.role,
+        "group": facts_that_matter(job.group),
+        "subjects": [
+            [m.facts.subject, job.splits[m.facts.patient], dict(m.facts.files)] for m in members
+        ],
+    }
+    known = [[m.facts.subject, *job.known_errors.get(m.facts.subject, ())] for m in members]
+    if any(len(said) > 1 for said in known):
+        facts["known errors"] = [said for said in known if len(said) > 1]
+    return digest(facts)
 
 
 def _write_arrays(
@@ -282,7 +303,9 @@ def _task_rows(
     for member in members:
         for entry in member.entries:
             for slicing in entry.slicings:
-                counts[_task_id(job, entry, slicing)][job.splits[member.facts.patient]] += 1
+                count = counts[_task_id(job, entry, slicing)]
+                count[job.splits[member.facts.patient]] += 1
+                count["empty"] += entry.area == 0
     for task, (plane, slicing, label) in tasks.items():
         yield {
             "task": task,
@@ -293,7 +316,7 @@ def _task_rows(
             "slicing": slicing,
             "label": label,
             "role": job.role,
-            **{split: counts[task][split] for split in ("train", "dev", "test")},
+            **{split: counts[task][split] for split in ("train", "dev", "test", "empty")},
             "fingerprint": digest([fingerprint, task]),
         }
 
@@ -326,4 +349,5 @@ def _subject_row(job: GroupJob, facts: SubjectFacts) -> dict[str, object]:
         "spacing": facts.spacing,
         "shape": facts.shape,
         "orientation": facts.orientation,
+        "known_errors": list(job.known_errors.get(facts.subject, ())),
     }

@@ -23,7 +23,7 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.reporting.console import errors_explained, say, terminal
+from megamedical.reporting.console import echo, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +135,7 @@ def licences(
             return
         _show_terms(found, terminal())
         if bibtex:
-            typer.echo(f"{bibtex}: {len(found.datasets)} entries")
+            echo(f"{bibtex}: {len(found.datasets)} entries")
 
 
 def _show_plan(found: Plan, console: Console) -> None:
@@ -168,6 +168,9 @@ def _show_plan(found: Plan, console: Console) -> None:
             say(console, f"  It belongs into {each.put_into}/, where `megamedical adopt` puts it.")
         elif each.how_to_get:
             say(console, f"{each.dataset}: {each.how_to_get}", "[yellow]first[/] ")
+        if each.in_part:
+            groups = ", ".join(each.in_part)
+            say(console, f"{groups}: built from the parts that are here.", "[yellow]in part[/] ")
     unknown = sum(len(each.unknown) for each in found.datasets)
     more = f", and {unknown} archives of unknown size" if unknown else ""
     say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,14 +25,23 @@ from megamedical.commands.root import (
     new_table,
     print_json,
 )
-from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
+from megamedical.reporting.console import INCOMPLETE, echo, errors_explained, say, terminal
 from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from megamedical.building.report import BuildReport
+    from megamedical.catalogue.datasets import Catalog
     from megamedical.store.store import Store
+
+
+class KnownErrorsChoice(StrEnum):
+    """What becomes of subjects that are known to be wrong, as `--known-errors` takes it."""
+
+    keep = "keep"
+    drop = "drop"
+
 
 _SHOWN = 20  # failures, before the summary points to the table
 _MANY = 12  # groups of a dataset, before the summary adds them up
@@ -59,6 +69,10 @@ def build(
     tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
+    known_errors: Annotated[
+        KnownErrorsChoice,
+        typer.Option(help="Keep or drop the subjects that are certainly wrong, see docs."),
+    ] = KnownErrorsChoice.drop,
     no_checksum: NoChecksumOption = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     manifests: ManifestsOption = None,
@@ -94,6 +108,7 @@ def build(
             tasks=tasks,
             subjects=subjects,
             seed=seed,
+            known_errors=known_errors.value,
             checksum=not no_checksum,
             offline=offline,
             manifests=catalog(manifests),
@@ -132,13 +147,16 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
+def info(
+    store: StoreOption = "store", manifests: ManifestsOption = None, as_json: JsonOption = False
+) -> None:
     """Say what a store holds."""
     with errors_explained():
+        from megamedical.catalogue.datasets import catalog
         from megamedical.store.store import open_store
 
         opened = open_store(store)
-        rows = _contents(opened)
+        rows = _contents(opened, catalog(manifests))
         if as_json:
             typer.echo(
                 json.dumps({"store": store, **as_plain(opened.attributes), "contents": rows})
@@ -149,7 +167,9 @@ def info(store: StoreOption = "store", as_json: JsonOption = False) -> None:
             "group", "modality", "role", ">subjects", ">patients", ">tasks", ">examples"
         )
         for row in _condensed(rows):
-            shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
+            counted = {**row, "subjects": _of_whole(row["subjects"], row["whole"])}
+            del counted["whole"]
+            shown.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in counted.values()))
         console.print(shown)
         say(
             console,
@@ -177,7 +197,7 @@ def preview(
 
         sheet = draw(open_store(store), tasks=tasks or (), per_task=per_task, most=most)
         save_preview(sheet, out)
-        typer.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+        echo(f"{out}: {sheet.width} x {sheet.height} pixels")
 
 
 def _summarise(report: BuildReport, console: Console) -> None:
@@ -185,13 +205,18 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
         shown.add_row(
             row["group"],
-            f"{row['subjects']:,}",
+            _of_whole(row["subjects"], row["whole"] - row["failed"]),
             f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
             *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
             "was there" if row["was_there"] else "",
         )
     if report.groups:
         console.print(shown)
+    for group in report.groups:
+        if group.empty_tasks:
+            line = f"{group.path}: {group.empty_tasks:,} of {group.tasks:,} tasks show no pixel of "
+            line += "their label in any subject: nothing is trained or tested on them"
+            say(console, line, "[yellow]![/] ")
     for failure in report.failures[:_SHOWN]:
         subject = f"{failure.dataset}/{failure.group} {failure.subject}"
         line = f"{subject}: {failure.stage}: {failure.file}: {failure.reason}"
@@ -201,11 +226,27 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for missing in report.missing:
         say(console, missing.what, "[yellow]![/] ")
         say(console, f"  {missing.remedy}")
-        say(console, f"  Left out: {', '.join(missing.groups)}")
+        if missing.groups:
+            say(console, f"  Left out: {', '.join(missing.groups)}")
+        if missing.in_part:
+            say(console, f"  Built in part: {', '.join(missing.in_part)}")
+    left_out = sum(group.left_out for group in report.groups)
+    if left_out:
+        say(
+            console,
+            f"{left_out:,} subjects are left out, known to be wrong (docs/datasets.md says what "
+            "is); `--known-errors keep` takes them.",
+        )
     say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
 
 
-def _contents(store: Store) -> list[dict[str, Any]]:
+def _of_whole(here: int, whole: int) -> str:
+    """A count, and of how many where that is more."""
+    return f"{here:,} of {whole:,}" if here < whole else f"{here:,}"
+
+
+def _contents(store: Store, known: Catalog) -> list[dict[str, Any]]:
+    """A row per group; `whole` is how many subjects it has as its owners distribute it."""
     rows = []
     subjects = store.subjects.groupby(["dataset", "group"])
     homes = store.examples["task"].map(home_of)
@@ -217,12 +258,19 @@ def _contents(store: Store) -> list[dict[str, Any]]:
                 "modality": tasks["modality"].iloc[0],
                 "role": tasks["role"].iloc[0],
                 "subjects": len(members),
+                "whole": max(len(members), _whole(known, dataset, group)),
                 "patients": int(members["patient"].nunique()),
                 "tasks": len(tasks),
                 "examples": int((homes == f"{dataset}/{group}").sum()),
             }
         )
     return rows
+
+
+def _whole(known: Catalog, dataset: str, group: str) -> int:
+    """How many subjects a group has in the whole distribution; 0 where nobody knows."""
+    groups = known[dataset].groups if dataset in known else {}
+    return groups[group].subjects if group in groups else 0
 
 
 def _condensed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

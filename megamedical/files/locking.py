@@ -39,6 +39,7 @@ def held(
     doing: str,
     wait: bool = True,
     tell: Callable[[str], None] | None = None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
     """Hold a lock while the block lasts.
 
@@ -48,15 +49,16 @@ def held(
         doing: what it is held for: `building wbc`.
         wait: until another has given it back; else that is an error.
         tell: is told, once, for whom it waits.
+        pause: waits for some seconds between two attempts; what it raises ends the waiting.
 
     Raises:
         InUseError: another process holds it; the message says which, since when, and for what.
     """
-    own = FileLock(lock, timeout=-1 if wait else 0, poll_interval=_SECONDS)
+    own = FileLock(lock, timeout=0)
     holder = lock.with_name(f"{lock.name}.holder")
     try:
-        if wait and tell:
-            _wait_and_tell(own, holder, what, tell)
+        if wait:
+            _wait(own, pause, lambda: tell and tell(f"waiting for {what}: {_said_by(holder)}"))
         else:
             own.acquire()
     except Timeout:
@@ -72,12 +74,18 @@ def held(
         own.release()
 
 
-def _wait_and_tell(lock: FileLock, holder: Path, what: str, tell: Callable[[str], None]) -> None:
-    try:
-        lock.acquire(timeout=_PATIENCE)
-    except Timeout:
-        tell(f"waiting for {what}: {_said_by(holder)}")
-        lock.acquire(timeout=-1)
+def _wait(lock: FileLock, pause: Callable[[float], None], tell: Callable[[], object]) -> None:
+    begun: float | None = time.monotonic()
+    while True:
+        try:
+            lock.acquire()
+        except Timeout:
+            pause(_SECONDS)
+            if begun is not None and time.monotonic() - begun > _PATIENCE:
+                begun = None
+                tell()
+        else:
+            return
 
 
 def _write(holder: Path, doing: str) -> None:

@@ -18,9 +18,9 @@ from threading import Event, Thread
 from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import explain_full, is_full, require_room
 from megamedical.obtaining.partial_file import (
+    Address,
     Failed,
-    Mirror,
-    Part,
+    PartialFile,
     Passing,
     Version,
     without_secrets,
@@ -50,11 +50,11 @@ class Client:
     fetch: Callable[[str, Path, Report, float], Path]
 
 
-class ClientMirror(Mirror):
+class ClientAddress(Address):
     """An address that a client understands."""
 
-    def deliver(self, part: Part) -> None:
-        """See `Mirror`."""
+    def deliver(self, part: PartialFile) -> None:
+        """See `Address`."""
         scheme, _, address = self.url.partition(":")
         folder = part.path.with_name(f".{part.path.name}.client")
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.manifest import DatasetManifest
-from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
+from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import in_words
 from megamedical.obtaining.fetch import arrived
 from megamedical.obtaining.plan import DatasetPlan, Plan, plan
@@ -45,6 +46,9 @@ class NotFetched:
     archive: str
     reason: str
     remedy: str
+
+
+_Outcome = Fetched | NotFetched
 
 
 @dataclass(frozen=True)
@@ -96,16 +100,14 @@ def download(
     _require_room(items, before, raw)
     work = _Fetch(raw, mirror, checksum, transfers or SilentTransfers())
     outcomes = []
-    with ThreadPoolExecutor(jobs) as threads:
-        futures = [threads.submit(work.run, item) for item in items]
-        try:
-            for future in as_completed(futures):
-                outcomes.append(future.result())
-                if done:
-                    done(outcomes[-1])
-        except BaseException:
-            work.stop(futures)
-            raise
+    try:
+        for outcome in _in_threads(work.run, items, jobs):
+            outcomes.append(outcome)
+            if done:
+                done(outcome)
+    except BaseException:
+        work.stop()
+        raise
     outcomes.sort(key=lambda outcome: (outcome.dataset, outcome.archive))
     return Fetching(
         tuple(outcome for outcome in outcomes if isinstance(outcome, Fetched)),
@@ -123,6 +125,39 @@ class _Item:
     was_there: bool
 
 
+def _in_threads(
+    run: Callable[[_Item], _Outcome], items: Sequence[_Item], jobs: int
+) -> Iterator[_Outcome]:
+    """What comes of each item, as it comes, from several threads.
+
+    A process that ends does not wait for them, as for those of an executor: some wait for a
+    server, and what has arrived of a file is kept as if the process had been killed.
+    """
+    waiting: SimpleQueue[_Item] = SimpleQueue()
+    results: SimpleQueue[_Outcome | BaseException] = SimpleQueue()
+    for item in items:
+        waiting.put(item)
+
+    def work() -> None:
+        with suppress(Empty, _Stopped):
+            while True:
+                item = waiting.get_nowait()
+                try:
+                    results.put(run(item))
+                except _Stopped:
+                    raise
+                except BaseException as error:
+                    results.put(error)
+
+    for _ in range(min(jobs, len(items))):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in items:
+        result = results.get()
+        if isinstance(result, BaseException):
+            raise result
+        yield result
+
+
 class _Stopped(Exception):
     """A user has interrupted the whole."""
 
@@ -133,7 +168,14 @@ class _Fetch:
     def __init__(
         self, raw: Path, mirror: Path | None, checksum: bool, transfers: Transfers
     ) -> None:
-        self._obtain = partial(obtain, raw=raw, mirror=mirror, checksum=checksum, wait=self._wait)
+        self._obtain = partial(
+            obtain,
+            raw=raw,
+            mirror=mirror,
+            checksum=checksum,
+            wait=self._wait,
+            tell=transfers.say,
+        )
         self._transfers = transfers
         self._stopped = threading.Event()
 
@@ -147,15 +189,16 @@ class _Fetch:
 
             try:
                 obtained = self._obtain(item.dataset, item.archive, report=heard)
-            except (Unobtainable, ArchiveError) as error:
+            except MegaMedicalError as error:
                 return NotFetched(dataset, archive, error.problem, error.remedy)
+            except OSError as error:
+                reason = f"{archive} cannot be kept: {error.filename}: {error.strerror or error}"
+                return NotFetched(dataset, archive, reason, "Look at the disk and its permissions.")
         return Fetched(dataset, archive, obtained.path, item.was_there)
 
-    def stop(self, futures: Sequence[Future[Fetched | NotFetched]]) -> None:
+    def stop(self) -> None:
         """Let no other begin, and end those that run; what has arrived is kept."""
         self._stopped.set()
-        for future in futures:
-            future.cancel()
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

@@ -10,32 +10,35 @@ from urllib.parse import unquote, urlsplit
 
 from megamedical.files.disk import is_full
 from megamedical.obtaining.partial_file import (
+    Address,
     Failed,
-    Mirror,
-    Part,
+    PartialFile,
     Passing,
     Unreachable,
     Version,
     without_secrets,
 )
+from megamedical.obtaining.watching import Watch
 
 _CHUNK = 64 * 1024
+_MOST_LINES = 10_000
 
 
-class FtpMirror(Mirror):
+class FtpAddress(Address):
     """An `ftp://` address, asked as `anonymous` where it names no user."""
 
-    def deliver(self, part: Part) -> None:
-        """See `Mirror`."""
-        with self._connection() as server, self._explained():
+    def deliver(self, part: PartialFile) -> None:
+        """See `Address`."""
+        with Watch(self.timeout) as watch, self._connection(watch) as server, self._explained():
             path = unquote(urlsplit(self.url).path)
             server.voidcmd("TYPE I")
             version = self._version(server, path)
             known = part.begun_from(self.url)
             same = known is not None and known.validator is not None and known == version
             data, continued = _open(server, path, part.size if same else 0)
+            watch.add(data)
             with data:
-                chunks = iter(lambda: data.recv(_CHUNK), b"")
+                chunks = watch.counted(iter(lambda: data.recv(_CHUNK), b""))
                 if continued:
                     self.append(chunks, part)
                 else:
@@ -44,8 +47,8 @@ class FtpMirror(Mirror):
                 server.voidresp()  # else the end of the file and of the connection look alike
 
     @contextmanager
-    def _connection(self) -> Iterator[ftplib.FTP]:
-        server = ftplib.FTP(timeout=self.timeout)  # noqa: S321  (some archives are nowhere else)
+    def _connection(self, watch: Watch) -> Iterator[ftplib.FTP]:
+        server = _Server(watch, self.timeout)
         try:
             address = urlsplit(self.url)
             server.connect(address.hostname or "", address.port or 0)
@@ -86,7 +89,31 @@ class FtpMirror(Mirror):
                 raise
             raise Passing("the connection was dropped") from None
         except ValueError:
-            raise Failed("its path cannot be asked for") from None
+            raise Failed("its path cannot be asked for, or its answer makes no sense") from None
+        except (LookupError, ArithmeticError) as error:
+            raise Failed(f"its answer makes no sense ({type(error).__name__})") from None
+
+
+class _Server(ftplib.FTP):
+    """A server whose answers are bounded, and watched from the first byte."""
+
+    def __init__(self, watch: Watch, timeout: float) -> None:
+        super().__init__(timeout=timeout)  # some archives are nowhere else
+        self._watch = watch
+        self._lines = 0
+
+    def getresp(self) -> str:
+        """An answer, which begins when the connection does."""
+        if self.sock is not None and not self._lines:
+            self._watch.add(self.sock)
+        return super().getresp()
+
+    def getline(self) -> str:
+        """A line of an answer, of which there are no more than anybody sends."""
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            raise ftplib.error_proto("it does not come to its end")  # noqa: S321
+        return super().getline()
 
 
 def _open(server: ftplib.FTP, path: str, start: int) -> tuple[socket, bool]:

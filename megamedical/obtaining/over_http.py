@@ -8,49 +8,83 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from megamedical.obtaining.partial_file import (
+    Address,
     Failed,
-    Mirror,
-    Part,
+    PartialFile,
     Passing,
     Unreachable,
     Version,
     without_secrets,
 )
+from megamedical.obtaining.redirects import MOST, next_address, places_of, refuse_inward
+from megamedical.obtaining.watching import Watch
 
 if TYPE_CHECKING:
     import requests
 
 _CHUNK = 64 * 1024
+_LONGEST_REASON = 100  # characters
+_LENGTH = re.compile("[0-9]{1,18}")
+_VALIDATOR = re.compile("[ -~]{1,1000}")
 _TRY_AGAIN = {408, 425, 429}
 
 
-class HttpMirror(Mirror):
+class HttpAddress(Address):
     """An `http://` or `https://` address."""
 
-    def deliver(self, part: Part) -> None:
-        """See `Mirror`."""
+    def deliver(self, part: PartialFile) -> None:
+        """See `Address`."""
         import requests
 
         version = part.begun_from(self.url)
-        with (
-            self._explained(),
-            requests.Session() as session,
-            session.get(
-                self.url, headers=_headers(part, version), stream=True, timeout=self.timeout
-            ) as response,
-        ):
-            _refuse_status(response, part)
-            # Content-Encoding is left alone: servers that send one here mean the `.gz` as it lies.
-            chunks = response.raw.stream(_CHUNK, decode_content=False)
-            if response.status_code == 206:
-                _refuse_other_version(response, version, part)
-                self.append(chunks, part)
-            else:
-                version, is_page = _version_of(response, self.url), _is_web_page(response)
-                self.begin(version, chunks, part, is_page=is_page)
+        with Watch(self.timeout) as watch, requests.Session() as session:
+            with self._explained():
+                response = self._answer(session, _headers(part, version), watch)
+                _refuse_status(response, part)
+            with response:
+                chunks = self._told(watch.counted(self._chunks(response)))
+                if response.status_code == 206:
+                    _refuse_other_version(response, version, part)
+                    self.append(chunks, part)
+                else:
+                    version, is_page = _version_of(response, self.url), _is_web_page(response)
+                    self.begin(version, chunks, part, is_page=is_page)
+
+    def _answer(
+        self, session: requests.Session, headers: dict[str, str], watch: Watch
+    ) -> requests.Response:
+        """What a server answers, or the one that it sends to."""
+        from megamedical.obtaining.watched_http import watch_connections
+
+        peers = watch_connections(session, watch)
+        url, own = self.url, None
+        for _ in range(MOST + 1):
+            response = session.get(
+                url, headers=headers, stream=True, timeout=self.timeout, allow_redirects=False
+            )
+            onward = next_address(session, response, url)
+            if onward is None:
+                return response
+            response.close()
+            if own is None:
+                own = peers.allow_only_like_the_first(url)
+            for place in places_of(onward):
+                refuse_inward(place, own)
+            url = onward
+        raise Failed(f"it redirects in circles, or more than {MOST} times")
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        # Content-Encoding is left alone: servers that send one here mean the `.gz` as it lies.
+        yield from response.raw.stream(_CHUNK, decode_content=False)
+
+    def _told(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """What comes, with errors of the connection, and not of the disk, in words."""
+        with self._explained():
+            yield from chunks
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -71,13 +105,15 @@ class HttpMirror(Mirror):
             if _never_connected(error):
                 raise Unreachable(f"it could not be reached{_cause(error)}") from None
             raise Passing("the connection was dropped") from None
-        except requests.TooManyRedirects:
-            raise Failed("it redirects in circles") from None
         except requests.RequestException as error:
             raise Failed(f"it cannot be asked for ({type(error).__name__})") from None
+        except Failed:
+            raise
+        except (ValueError, LookupError, ArithmeticError, HTTPException) as error:
+            raise Failed(f"its answer makes no sense ({type(error).__name__})") from None
 
 
-def _headers(part: Part, version: Version | None) -> dict[str, str]:
+def _headers(part: PartialFile, version: Version | None) -> dict[str, str]:
     headers = {"User-Agent": "megamedical", "Accept-Encoding": "identity"}
     # Without a validator the file may be another one by now: it is fetched as a whole.
     if version and version.validator:
@@ -85,11 +121,11 @@ def _headers(part: Part, version: Version | None) -> dict[str, str]:
     return headers
 
 
-def _refuse_status(response: requests.Response, part: Part) -> None:
+def _refuse_status(response: requests.Response, part: PartialFile) -> None:
     status = response.status_code
     if status in (200, 206):
         return
-    reason = f"it answers {status} {response.reason or ''}".rstrip()
+    reason = f"it answers {status} {(response.reason or '')[:_LONGEST_REASON]}".rstrip()
     if status == 416:
         part.discard()
         raise Passing(reason)
@@ -100,9 +136,13 @@ def _refuse_status(response: requests.Response, part: Part) -> None:
     raise Failed(reason)
 
 
-def _refuse_other_version(response: requests.Response, version: Version | None, part: Part) -> None:
+def _refuse_other_version(
+    response: requests.Response, version: Version | None, part: PartialFile
+) -> None:
     """Make sure that what a server continues with belongs to the bytes that are there."""
-    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    span = re.fullmatch(
+        r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", response.headers.get("Content-Range", "")
+    )
     validator = _validator_of(response)
     if (
         version is None
@@ -118,14 +158,17 @@ def _refuse_other_version(response: requests.Response, version: Version | None, 
 def _version_of(response: requests.Response, url: str) -> Version:
     length = response.headers.get("Content-Length", "")
     return Version(
-        without_secrets(url), _validator_of(response), int(length) if length.isdecimal() else None
+        without_secrets(url),
+        _validator_of(response),
+        int(length) if _LENGTH.fullmatch(length) else None,
     )
 
 
 def _validator_of(response: requests.Response) -> str | None:
     """What tells this version from a later one, as `If-Range` takes it: no weak ETags."""
     etag: str = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
+    validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    return validator if _VALIDATOR.fullmatch(validator) else None
 
 
 def _is_web_page(response: requests.Response) -> bool:
@@ -136,11 +179,11 @@ def _is_web_page(response: requests.Response) -> bool:
 def _retry_after(response: requests.Response) -> float | None:
     """The seconds that a server asks to wait, given as such or as a date."""
     value = response.headers.get("Retry-After", "")
-    if value.isdecimal():
+    if _LENGTH.fullmatch(value):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -23,23 +23,27 @@ def without_secrets(url: str) -> str:
 
 
 class Failed(Exception):
-    """A mirror does not deliver, and will not if asked again."""
+    """An address does not deliver, and will not if asked again."""
 
 
 class Passing(Failed):
-    """A mirror does not deliver now; `after` is how many seconds it asks to be left alone."""
+    """An address does not deliver now; `after` is how many seconds it asks to be left alone."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
         self.after = after
 
 
+class TooSlow(Passing):
+    """An address delivers, but next to nothing."""
+
+
 class Unreachable(Passing):
-    """No connection to a mirror comes about."""
+    """No connection to an address comes about."""
 
 
 class WrongFile(Failed):
-    """A mirror delivers, but not the file that is meant."""
+    """An address delivers, but not the file that is meant."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ class Version:
     length: int | None
 
 
-class Part:
+class PartialFile:
     """What has arrived so far of a file, and the version of the file that it is a part of."""
 
     def __init__(self, target: Path) -> None:
         self.folder = target.parent
+        self.name = target.name
         self.purpose = f"downloading {target.name}"
         self.path = target.with_name(f"{target.name}.part")
         self._sidecar = target.with_name(f"{target.name}.part.json")
@@ -104,7 +109,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Mirror(ABC):
+class Address(ABC):
     """One address of a file, and how it is asked: `size` is its length, where it is known."""
 
     url: str
@@ -113,7 +118,7 @@ class Mirror(ABC):
     timeout: float
 
     @abstractmethod
-    def deliver(self, part: Part) -> None:
+    def deliver(self, part: PartialFile) -> None:
         """Add to a part what is missing of the file.
 
         Raises:
@@ -121,7 +126,7 @@ class Mirror(ABC):
         """
 
     def begin(
-        self, version: Version, chunks: Iterator[bytes], part: Part, *, is_page: bool = False
+        self, version: Version, chunks: Iterator[bytes], part: PartialFile, *, is_page: bool = False
     ) -> None:
         """Take a file from its first byte, once it looks like the one that is meant."""
         head = next(chunks, b"")
@@ -138,7 +143,7 @@ class Mirror(ABC):
             part.begin(version)
         self.append(chain([head], chunks), part)
 
-    def append(self, chunks: Iterable[bytes], part: Part) -> None:
+    def append(self, chunks: Iterable[bytes], part: PartialFile) -> None:
         """Write what comes to the end of a part."""
         length = part.version.length if part.version else None
         limit = length or self.size

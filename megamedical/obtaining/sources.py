@@ -42,6 +42,7 @@ def obtain(
     offline: bool = False,
     report: Report | None = None,
     wait: Callable[[float], None] = time.sleep,
+    tell: Callable[[str], None] | None = None,
 ) -> Obtained:
     """Find an archive on disk, or else fetch it.
 
@@ -50,7 +51,7 @@ def obtain(
     the manifest's checksum; without either, or with `checksum=False`, the file is taken as it is.
     Its SHA-256 is remembered beside the raw archives and computed again only when the file changed.
     A folder of the archive's name that holds what is in it does as well, if no checksum is asked
-    for. `report` and `wait` are those of `fetch`.
+    for. `report`, `wait` and `tell` are those of `fetch`.
 
     Raises:
         ArchiveError: the file is not the expected one, or the disk is full.
@@ -71,7 +72,15 @@ def obtain(
     if offline or not archive.urls:
         raise wanted.missing(offline)
     try:
-        fetch(archive.urls, wanted.kept, expected=expected, size=size, report=report, wait=wait)
+        fetch(
+            archive.urls,
+            wanted.kept,
+            expected=expected,
+            size=size,
+            report=report,
+            wait=wait,
+            tell=tell,
+        )
     except Unobtainable as error:
         raise Unobtainable(error.problem, wanted.remedy) from error
     if expected:

@@ -6,16 +6,23 @@ every slice of it is made of rows of these matrices.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.catalogue.group import Group
+from megamedical.errors import SubjectError
 from megamedical.processing import resampling
 from megamedical.processing.resampling import Weights
 from megamedical.reading.scan import Scan
+
+# What a scan can be: a body of 2 m at 0.5 mm, and all of it at 1 mm four times over.
+LONGEST = 4096  # points along an axis
+LARGEST = 1 << 31  # points of a grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +103,16 @@ def standard_axes(scan: Scan, group: Group, resolution: int) -> tuple[Axis, ...]
     """The standard grid of a scan, one `Axis` per axis (paper.md, Processing 1 and 4).
 
     The centre voxel stays the centre, rounding down, as nibabel's `rescale_affine` has it.
+
+    Raises:
+        SubjectError: the spacing of the scan asks for a grid that no scan has.
     """
+    scales = [spacing / group.spacing for spacing in scan.spacing]
+    if group.grid != "native":
+        _expect_scan(scan, scales, group.spacing)
     grids = [
-        _positions(voxels, spacing / group.spacing, group.grid)
-        for voxels, spacing in zip(scan.voxels.shape, scan.spacing, strict=True)
+        _positions(voxels, scale, group.grid)
+        for voxels, scale in zip(scan.voxels.shape, scales, strict=True)
     ]
     size = max(len(positions) for positions in grids)
     return tuple(
@@ -115,3 +128,18 @@ def _positions(voxels: int, scale: float, grid: str) -> NDArray[np.float64]:
     points = max(round(voxels * scale), 1)
     from_centre = np.arange(points, dtype=np.float64) - (points - 1) // 2
     return (voxels - 1) // 2 + from_centre / (scale if grid == "isotropic" else 1.0)
+
+
+def _expect_scan(scan: Scan, scales: Sequence[float], spacing: float) -> None:
+    """Refuse a scan whose header claims what none is, before anything is made of it."""
+    shape = scan.voxels.shape
+    sizes = [voxels * scale for voxels, scale in zip(shape, scales, strict=True)]
+    is_thin = any(not size >= 0.5 for size, voxels in zip(sizes, shape, strict=True) if voxels > 1)
+    if is_thin or not max(sizes) <= LONGEST or prod(sizes) > LARGEST:
+        voxel = " x ".join(f"{mm:g}" for mm in scan.spacing)
+        raise SubjectError(
+            "standardise",
+            "",
+            f"its header says what no scan is: voxels of {voxel} mm (Z, Y, X) would make a grid of "
+            f"{' x '.join(f'{size:.4g}' for size in sizes)} points of {spacing:g} mm",
+        )

@@ -13,8 +13,6 @@ from megamedical.reading.volume import Volume
 
 Grey = Literal["float", "rounded"]
 
-LARGEST = 1 << 34  # voxels of one scan: more is a damaged or hostile header
-
 
 @dataclass(frozen=True)
 class Part:

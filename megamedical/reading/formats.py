@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from megamedical.reading.arrays import MatReader, NpyReader, NpzReader
+from megamedical.reading.arrays import Hdf5Reader, MatReader, NpyReader, NpzReader
 from megamedical.reading.contract import Reader
 from megamedical.reading.dicom import SUFFIXES as DICOM_SUFFIXES
 from megamedical.reading.dicom import DicomReader, is_dicom
-from megamedical.reading.hdf5 import Hdf5Reader
 from megamedical.reading.pictures import PictureReader
 from megamedical.reading.video import VIDEOS, VideoReader
 from megamedical.reading.volumes.freesurfer import FreeSurferReader

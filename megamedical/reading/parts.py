@@ -19,9 +19,8 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
 from megamedical.reading.formats import reader_of
 from megamedical.reading.library_errors import blaming
+from megamedical.reading.limits import expect_picture
 from megamedical.reading.luma import one_value_a_pixel
-
-_LARGEST = 1 << 34  # pixels of one mask: more is a damaged or hostile header
 
 
 def count_pictures(path: Path, array: str = "") -> int:
@@ -79,10 +78,10 @@ def read_run_lengths(path: Path, entry: str, label: str) -> NDArray[np.bool_]:
         if said is None:
             raise SubjectError("decode", path.name, f"says nothing of {label} in {entry}")
         height, width = (int(side) for side in said["size"])
+        expect_picture((height, width))
         runs = said["counts"]
-        if isinstance(runs, str):
-            runs = _numbers(runs)
-        if not 0 < height * width <= _LARGEST or sum(runs) != height * width or min(runs) < 0:
+        runs = _numbers(runs) if isinstance(runs, str) else [int(run) for run in runs]
+        if height < 1 or width < 1 or sum(runs) != height * width or min(runs) < 0:
             raise SubjectError("decode", path.name, f"has runs of {entry} that miss its size")
         values = np.arange(len(runs)) % 2 == 1  # the first run is background
         return np.repeat(values, runs).reshape(width, height).T

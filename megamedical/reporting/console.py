@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from megamedical.reporting.cleaning import cleaned
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -33,32 +35,38 @@ def say(console: Console, line: str, before: str = "") -> None:
     """Print a line as it is, unbroken: paths may hold what Rich takes for its markup."""
     from rich.markup import escape
 
-    console.print(f"{before}{escape(line)}", highlight=False, soft_wrap=True)
+    console.print(f"{before}{escape(cleaned(line))}", highlight=False, soft_wrap=True)
 
 
-def terminal() -> Console:
-    """The console that a command speaks to."""
+def echo(line: str) -> None:
+    """Print a line without any colour or width."""
+    typer.echo(cleaned(line))
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """The console that a command speaks to; whatever it prints, tables too, is cleaned."""
     import sys
 
-    from rich.console import Console
+    from megamedical.reporting.clean_console import CleanConsole
 
-    return Console(width=None if sys.stdout.isatty() else _WIDE)
+    stream = sys.stderr if stderr else sys.stdout
+    return CleanConsole(width=None if stream.isatty() else _WIDE, stderr=stderr)
 
 
 @contextmanager
 def errors_explained(next_time: str = "the same command goes on from here") -> Iterator[None]:
     """Say errors a user can act on in words, not in a traceback.
 
-    `next_time` is what becomes of work that was interrupted.
+    `next_time` is what becomes of work that was interrupted, by Ctrl-C or by SIGTERM, as a cluster
+    sends it: both end alike.
     """
     from megamedical.errors import MegaMedicalError
 
     try:
-        yield
+        with _asked_to_end():
+            yield
     except MegaMedicalError as error:
-        from rich.console import Console
-
-        console = Console(stderr=True)
+        console = terminal(stderr=True)
         say(console, f": {error.problem}", f"[red]{type(error).__name__}[/]")
         if error.remedy:
             say(console, error.remedy)
@@ -66,3 +74,28 @@ def errors_explained(next_time: str = "the same command goes on from here") -> I
     except KeyboardInterrupt as error:
         typer.echo(f"\nInterrupted. What is finished is kept: {next_time}.", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C while the block lasts."""
+    import os
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, _: object) -> None:
+        if os.getpid() != owner:  # a forked worker, which is to die as any other
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

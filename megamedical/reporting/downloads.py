@@ -35,6 +35,10 @@ class Transfers(Protocol):
         """A file is fetched while the block lasts; its report is told what has arrived."""
         ...
 
+    def say(self, line: str) -> None:
+        """Something a user should read."""
+        ...
+
 
 class SilentTransfers:
     """Hears nothing."""
@@ -44,6 +48,9 @@ class SilentTransfers:
         """See `Transfers`."""
         del name
         yield nobody
+
+    def say(self, line: str) -> None:
+        """See `Transfers`."""
 
 
 class TransferBars:
@@ -62,6 +69,10 @@ class TransferBars:
             )
         finally:
             self._progress.remove_task(task)
+
+    def say(self, line: str) -> None:
+        """See `Transfers`."""
+        say(self._progress.console, line)
 
 
 class TransferLines:
@@ -85,6 +96,10 @@ class TransferLines:
                 say(self._console, f"{name}: {in_words(arrived)}{whole}")
 
         yield report
+
+    def say(self, line: str) -> None:
+        """See `Transfers`."""
+        say(self._console, line)
 
 
 @contextmanager

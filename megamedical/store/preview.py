@@ -76,7 +76,7 @@ def preview(
             sheet.paste(Image.fromarray(tile), corner)
             draw.text(
                 (corner[0] + 4, corner[1] + TILE - 15),
-                f"{example.subject} · {example.split}",
+                f"{example.subject} · {example.split}{'' if example.area else ' · no pixel here'}",
                 font=font(11),
                 fill=(255, 255, 255),
                 stroke_width=1,

@@ -42,6 +42,7 @@ TASKS = _table(
     ("train", pa.int32(), "subjects of the task in the train split"),
     ("dev", pa.int32(), "subjects of the task in the dev split"),
     ("test", pa.int32(), "subjects of the task in the test split"),
+    ("empty", pa.int32(), "subjects of the task whose mask has no pixel; -1 where nobody counted"),
     ("fingerprint", pa.string(), "SHA-256 of what the task was made from"),
 )
 
@@ -67,7 +68,9 @@ SUBJECTS = _table(
     ("spacing", pa.list_(pa.float32()), "mm between voxels, in the order of `shape`"),
     ("shape", pa.list_(pa.int32()), "voxels (Z, Y, X) in canonical order, or pixels (H, W)"),
     ("orientation", pa.string(), "axes (i, j, k) of the file, e.g. RAS; empty for pictures"),
+    ("known_errors", pa.list_(pa.string()), "what is known to be wrong, see docs/datasets.md"),
 )
+_LATER = {"known_errors"}  # columns that stores of earlier versions lack
 
 *_EARLY, _LAST = get_args(Stage)
 _STAGES = f"{', '.join(_EARLY)} or {_LAST}"
@@ -115,6 +118,14 @@ def decode_table(content: bytes, name: str) -> pa.Table:
     import pyarrow.parquet as pq
 
     table = pq.read_table(pa.BufferReader(content))
+    if name == "tasks" and "empty" not in table.column_names and "test" in table.column_names:
+        uncounted = pa.array([-1] * len(table), pa.int32())
+        place = table.column_names.index("test") + 1
+        table = table.add_column(place, TASKS.field("empty"), uncounted)
+    for place, column in enumerate(TABLES[name]):
+        if column.name in _LATER and column.name not in table.column_names:
+            nothing = pa.array([[]] * len(table), column.type)
+            table = table.add_column(place, column, nothing)
     if not table.schema.equals(TABLES[name]):
         raise StoreError(
             f"{name}.parquet has other columns than this version of megamedical writes",

@@ -31,6 +31,7 @@ from megamedical.reading.library_errors import blaming
 from megamedical.reading.parts import read_picture_part, read_run_lengths
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
+from megamedical.subjects.foreground import as_declared
 from megamedical.subjects.grids import on_grid_of
 from megamedical.subjects.subject import Subject
 
@@ -79,6 +80,7 @@ class Assembly:
     def _fitted(self, file: Path, name: str | int | None) -> NDArray[Any]:
         """What a file says, in the shape of the scan."""
         values, shape = self._values(file, name), self.scan.voxels.shape
+        values = as_declared(values, self._group)
         if self._group.mask.stretched:
             return _stretched(values, shape)
         _expect_shape(values, shape, file)
@@ -131,7 +133,7 @@ class Assembly:
         """
         if not any(is_dicom(file) for file in self._images):
             return []
-        return [_header_of(file) for file in self._images]
+        return [read_header(file) for file in self._images]
 
     @property
     def _stack(self) -> Volume:
@@ -163,24 +165,17 @@ class Assembly:
         shape = self._volume.voxels.shape
         files = [file for slice_ in masks for file in slice_]
         order = _lowest_first(self._headers) if self._headers else range(len(masks))
-        slices = [_drawn_together(masks[n], shape[1:]) for n in order]
+        slices = [self._drawn_together(masks[n], shape[1:]) for n in order]
         values = _stacked(slices, files)
         _expect_shape(values, shape, files[0])
         return labels_of(self._like_image(values), files[0])
 
-
-def _drawn_together(masks: Sequence[Path], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The label values of the masks of one slice, none of which may be there."""
-    if not masks:
-        return np.zeros(shape, dtype=np.uint8)
-    return reduce(np.maximum, _of_one_shape([read_label_values(mask, 2) for mask in masks], masks))
-
-
-def _header_of(file: Path) -> Header:
-    header = read_header(file)
-    if header is None:
-        raise SubjectError("read", file.name, "is no slice of a scan: a report, or a directory")
-    return header
+    def _drawn_together(self, masks: Sequence[Path], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The label values of the masks of one slice, none of which may be there."""
+        if not masks:
+            return np.zeros(shape, dtype=np.uint8)
+        values = [as_declared(read_label_values(mask, 2), self._group) for mask in masks]
+        return reduce(np.maximum, _of_one_shape(values, masks))
 
 
 def _stretched(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -6,25 +6,28 @@ files and folders only, under names that mean the same on every system.
 
 from __future__ import annotations
 
-import json
 import lzma
+import re
+import secrets
 import shutil
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from megamedical.errors import ArchiveError
 from megamedical.files.disk import explain_full, is_full
 from megamedical.files.linking import link_or_copy
+from megamedical.files.locking import held
+from megamedical.unpacking.marker import Marker
+from megamedical.unpacking.password import published
 from megamedical.unpacking.rar_files import names_in_rar, read_rar
-from megamedical.unpacking.safe_folder import GENEROUS, MARKER, Limits, Refused, Tree, is_junk
+from megamedical.unpacking.safe_folder import GENEROUS, MARKER, Limits, Refused, SafeFolder, is_junk
 from megamedical.unpacking.seven_zip import names_in_seven_zip, read_seven_zip
 from megamedical.unpacking.tar_files import (
     decompressed_head,
@@ -53,7 +56,7 @@ _READERS = {
 _READ_PACKED = (".nii", ".ppm", ".pgm", ".img", ".hdr", ".mgh")
 
 # What the standard library raises for archives that are cut off, garbled, or made to confuse it.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     EOFError,
     ValueError,
@@ -67,10 +70,19 @@ _DAMAGE = (
     tarfile.TarError,
 )
 
+_STATES = ("unpacking", "replaced", "wrapped")
 _FETCH_AGAIN = "Delete it and fetch it again."
 
 
-def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = GENEROUS) -> Path:
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    digest: str | None,
+    password: str | None = None,
+    limits: Limits = GENEROUS,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
     """Unpack an archive into a folder of its own, which is there whole or not at all.
 
     Zip, tar, 7-Zip and RAR are told by their content; what is compressed as a single file is
@@ -78,11 +90,14 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
     is. Of a zip in several files `archive` is the last, `a.zip` after `a.z01`, or the first,
     `a.zip.001`. Passwords come from the environment, `MEGAMEDICAL_PASSWORD`, or a terminal.
 
-    A file `.unpacked.json` in the folder says which archive it holds; for the same name, size and
-    `digest` nothing is done again. What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`,
-    `Thumbs.db`) is left out. Where an archive holds nothing but another, as repositories of data
-    wrap what their owners gave them, the content of that one comes out. A link becomes the file or
-    the folder of files that it points to; one that points to neither is left out.
+    A file `.unpacked.json` in the folder says which archive it holds, and how many files and bytes;
+    for the same name, size and `digest` nothing is done again, unless something of it has gone.
+    Where another process unpacks into the same folder, this one waits, and `tell` is told for whom.
+    What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`, `Thumbs.db`) is left out. Where an
+    archive holds nothing but another, as repositories of data wrap what their owners gave them, the
+    content of that one comes out. Of members with the same name the last one counts. A link becomes
+    the file or the folder of files that it points to; one that points to neither is left out. A
+    `password` is that of the archive, where its owners publish it.
 
     Raises:
         ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
@@ -90,28 +105,49 @@ def unpack(archive: Path, folder: Path, *, digest: str | None, limits: Limits = 
             something else. The message names the archive, the member and the remedy, and no new
             folder is left.
     """
-    size = archive.stat().st_size
-    record = {"archive": archive.name, "size": size, "digest": digest}
-    before = _record(folder)
-    if before == record:
+    marker = Marker(archive.name, archive.stat().st_size, digest)
+    if marker.is_kept(folder):
         return folder
-    _refuse_foreign(folder, before, archive)
-    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("unpacking", "replaced"))
-    for leftover in (new, old):
-        _remove(leftover)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with held(
+        folder.with_name(f".{folder.name}.lock"),
+        what=f"the folder {folder}",
+        doing=f"unpacking {archive.name}",
+        tell=tell,
+    ):
+        if not marker.is_kept(folder):
+            _replace(folder, archive, marker, password, limits)
+    return folder
+
+
+def _replace(
+    folder: Path, archive: Path, marker: Marker, password: str | None, limits: Limits
+) -> None:
+    """Unpack beside a folder, and put the whole into its place; its lock must be held."""
+    _sweep(folder)
+    own = secrets.token_hex(8)
+    new, old = (folder.with_name(f".{folder.name}.{own}.{state}") for state in _STATES[:2])
     try:
-        with explain_full(folder.parent, size, f"unpacking {archive.name}"):
-            new.mkdir(parents=True)
-            _fill(new, archive, limits)
-            _unwrap(new, archive, limits)
-            (new / MARKER).write_text(json.dumps(record), encoding="utf-8")
+        with explain_full(folder.parent, marker.size, f"unpacking {archive.name}"):
+            new.mkdir()
+            with published(password):
+                _fill(new, archive, limits)
+                _unwrap(new, archive, limits)
+            marker.write(new)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
     finally:
-        _remove(new)
-        _remove(old)
-    return folder
+        _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what is half done beside a folder, by this process or by one that died."""
+    states = "|".join(_STATES)
+    half = re.compile(rf"\.{re.escape(folder.name)}\.([0-9a-f]{{16}}\.)?({states})")
+    for path in folder.parent.iterdir():
+        if half.fullmatch(path.name):
+            shutil.rmtree(path)
 
 
 def names_in(archive: Path) -> list[str]:
@@ -128,43 +164,22 @@ def names_in(archive: Path) -> list[str]:
         return []
     try:
         names = _READERS[kind][1](archive)
-    except _DAMAGE as error:
+    except Refused as error:
+        raise ArchiveError(f"{archive} {error}", error.remedy) from None
+    except DAMAGE as error:
         raise ArchiveError(f"{archive} is damaged or cut off: {error}", _FETCH_AGAIN) from error
     return [name for name in (path.replace("\\", "/") for path in names) if not is_junk(name)]
 
 
-def _record(folder: Path) -> object:
-    """What the marker of a folder says, or None."""
-    try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _refuse_foreign(folder: Path, record: object, archive: Path) -> None:
-    """Never replace what another archive, or somebody else, has put there."""
-    ours = isinstance(record, dict) and record.get("archive") == archive.name
-    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArchiveError(
-            f"{folder} holds something else, {archive.name} is not unpacked over it",
-            "Move it away or delete it.",
-        )
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
 def _fill(folder: Path, archive: Path, limits: Limits, named: Path | None = None) -> None:
     kind = _kind(archive)
-    tree = Tree(folder, limits)
-    with _explained(named or archive, tree):
+    safe = SafeFolder(folder, limits)
+    with _explained(named or archive, safe):
         if kind == "file":
-            _take_file(archive, tree)
+            _take_file(archive, safe)
             return
-        _READERS[kind][0](archive, tree)
-        tree.resolve_links()
+        _READERS[kind][0](archive, safe)
+        safe.resolve_links()
 
 
 def _unwrap(folder: Path, outer: Path, limits: Limits) -> None:
@@ -172,20 +187,22 @@ def _unwrap(folder: Path, outer: Path, limits: Limits) -> None:
     files = list(islice((path for path in folder.rglob("*") if path.is_file()), 2))
     if len(files) != 1 or _kind(files[0]) == "file":
         return
-    with TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
-        inner = files[0].replace(Path(scratch, files[0].name))
-        shutil.rmtree(folder)
-        folder.mkdir()
-        _fill(folder, inner, limits, named=outer)
+    scratch = folder.with_suffix(".wrapped")
+    scratch.mkdir()
+    inner = files[0].replace(scratch / files[0].name)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    _fill(folder, inner, limits, named=outer)
+    shutil.rmtree(scratch)
 
 
-def _take_file(archive: Path, tree: Tree) -> None:
+def _take_file(archive: Path, safe: SafeFolder) -> None:
     """Take a file as it is, or what is compressed in it where no reader of images would do that."""
     packed = archive.suffix.lower() in (".gz", ".bz2", ".xz")
     if packed and Path(archive.stem).suffix.lower() not in _READ_PACKED and is_compressed(archive):
-        read_compressed(archive, tree)
+        read_compressed(archive, safe)
     else:
-        link_or_copy(archive, tree.root / archive.name)
+        link_or_copy(archive, safe.root / archive.name)
 
 
 def _kind(archive: Path) -> _Kind:
@@ -215,21 +232,21 @@ def _is_web_page(head: bytes) -> bool:
 
 
 @contextmanager
-def _explained(archive: Path, tree: Tree) -> Iterator[None]:
+def _explained(archive: Path, safe: SafeFolder) -> Iterator[None]:
     """Say what is wrong with an archive, and where in it."""
     try:
         yield
     except Refused as error:
-        raise ArchiveError(f"{archive}{tree.place} {error}", error.remedy) from None
-    except _DAMAGE as error:
+        raise ArchiveError(f"{archive}{safe.place} {error}", error.remedy) from None
+    except DAMAGE as error:
         if is_full(error):
             raise
         if isinstance(error, OSError) and error.errno:
             raise ArchiveError(
-                f"{archive}{tree.place} could not be unpacked to {tree.root}: {error.strerror}",
-                "Look at the disk and its permissions, and let one run at a time unpack it.",
+                f"{archive}{safe.place} could not be unpacked to {safe.root}: {error.strerror}",
+                "Look at the disk and its permissions.",
             ) from error
         reason = str(error) or type(error).__name__
         raise ArchiveError(
-            f"{archive}{tree.place} is damaged or cut off: {reason}", _FETCH_AGAIN
+            f"{archive}{safe.place} is damaged or cut off: {reason}", _FETCH_AGAIN
         ) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from megamedical.files.disk import require_room
 from megamedical.unpacking.password import ask_password, wrong_password
-from megamedical.unpacking.safe_folder import LONGEST_LINK, Refused, Tree, refuse_bomb
+from megamedical.unpacking.safe_folder import LONGEST_LINK, Names, Refused, SafeFolder, refuse_bomb
 
 
 def names_in_rar(archive: Path) -> list[str]:
@@ -16,14 +16,21 @@ def names_in_rar(archive: Path) -> list[str]:
         import rarfile
     except ImportError:
         return []
+    names = Names()
+
+    def hear(member: Any) -> None:  # noqa: ANN401
+        """Keep a name as soon as it is read."""
+        if member.filename and not member.is_dir():
+            names.add(member.filename)
+
     try:
-        with rarfile.RarFile(archive) as content:
-            return [member.filename for member in content.infolist() if not member.is_dir()]
+        with rarfile.RarFile(archive, info_callback=hear):
+            return names.all
     except rarfile.Error as error:
         raise ValueError(type(error).__name__) from error
 
 
-def read_rar(archive: Path, tree: Tree) -> None:
+def read_rar(archive: Path, folder: SafeFolder) -> None:
     """Unpack a RAR archive."""
     try:
         import rarfile
@@ -31,11 +38,14 @@ def read_rar(archive: Path, tree: Tree) -> None:
         raise Refused(
             "is a RAR archive, which rarfile reads", "pip install 'megamedical[archives]'"
         ) from None
+    names = Names()
     try:
-        with rarfile.RarFile(archive) as content:
+        with rarfile.RarFile(
+            archive, info_callback=lambda each: names.add(each.filename or "")
+        ) as content:
             if content.needs_password():
                 content.setpassword(ask_password(archive.name))
-            _unpack(content, tree)
+            _unpack(content, folder)
     except rarfile.RarCannotExec:
         raise Refused(
             "is a RAR archive, for which a tool is needed", "Install unrar, unar, 7zz or bsdtar."
@@ -46,23 +56,23 @@ def read_rar(archive: Path, tree: Tree) -> None:
         raise ValueError(f"{type(error).__name__}") from error
 
 
-def _unpack(content: Any, tree: Tree) -> None:  # noqa: ANN401  (rarfile is optional)
+def _unpack(content: Any, folder: SafeFolder) -> None:  # noqa: ANN401  (rarfile is optional)
     members = content.infolist()
     need = sum(member.file_size for member in members)
-    refuse_bomb(tree.limits, need, need)
-    require_room(tree.root, need, "unpacking it")
+    refuse_bomb(folder.limits, need, need)
+    require_room(folder.root, need, "unpacking it")
     for member in members:
-        path = tree.enter(member.filename)
+        path = folder.enter(member.filename)
         if path is None:
             continue
-        refuse_bomb(tree.limits, member.file_size, member.compress_size)
+        refuse_bomb(folder.limits, member.file_size, member.compress_size)
         if member.is_dir():
-            tree.add_folder(path)
+            folder.add_folder(path)
         elif member.is_symlink():
             target = content.read(member)[:LONGEST_LINK].decode("utf-8", "surrogateescape")
-            tree.add_link(path, target, start=path.rpartition("/")[0])
+            folder.add_link(path, target, start=path.rpartition("/")[0])
         elif member.is_file():
             with content.open(member) as file:
-                tree.add_file(path, file, member.file_size)
+                folder.add_file(path, file, member.file_size)
         else:
             raise Refused("is neither a file, nor a folder, nor a link")

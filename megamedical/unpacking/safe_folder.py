@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Literal
 
 from megamedical.files.disk import in_words
@@ -21,6 +22,10 @@ from megamedical.files.linking import link_or_copy
 
 MARKER = ".unpacked.json"
 LONGEST_LINK = 4096  # bytes of a path
+TELL_APART = (
+    "Use a folder on a disk that tells capitals from small letters, on this or another machine; "
+    "of archives that belong to you, rename one of the two."
+)
 REPACK = (
     "If you trust it, unpack it by hand, repack the result as a zip under the same name, and use "
     "--no-checksum."
@@ -29,6 +34,9 @@ BOMB = "Medical images are not like that. If you trust it, unpack it with larger
 
 _CHUNK = 1024 * 1024
 _LONGEST_PART = 255
+_LONGEST_PATH = 1024  # bytes: far more than anybody's, and all of it may be kept in memory
+_DEEPEST = 100  # folders in each other
+_SHOWN = 300  # characters of a name in a message
 _MOST_HOPS = 40  # from link to link, as Linux has it
 _JUNK = {".DS_Store", "Thumbs.db", "Icon\r"}
 
@@ -39,13 +47,15 @@ _Kind = Literal["file", "folder", "link"]
 class Limits:
     """How much may come out of an archive before it is taken for a bomb.
 
-    `total` is in bytes, `entries` counts files and folders. A file larger than `ratio_from` bytes
-    may not be more than `ratio` times what it takes in the archive; smaller ones may be as empty as
-    masks often are.
+    `total` is in bytes, `entries` counts files and folders, `names` the characters of all their
+    paths and of what links point to, which are kept in memory. A file larger than `ratio_from`
+    bytes may not be more than `ratio` times what it takes in the archive; smaller ones may be as
+    empty as masks often are.
     """
 
     total: int = 4 * 1024**4
-    entries: int = 10_000_000
+    entries: int = 2_000_000
+    names: int = 256 * 1024**2
     ratio: int = 2_000
     ratio_from: int = 1024**3
 
@@ -67,37 +77,48 @@ class Refused(Exception):
         self.remedy = remedy
 
 
-class Tree:
-    """The folder an archive is unpacked into: no name is taken twice, and none leads outside."""
+class SafeFolder:
+    """The folder an archive is unpacked into: none of its names leads outside.
+
+    A file that comes again under the same name takes the place of the one before, as `tar` and
+    `unzip -o` have it. No other name is taken twice; and where the disk does not tell capitals from
+    small letters, or two ways of writing an accent, neither are names that differ in these alone.
+    """
 
     def __init__(self, root: Path, limits: Limits) -> None:
         self.root = root
         self.limits = limits
         self._member = ""
-        # What a name is taken by, under what systems that ignore case see of it.
-        self._taken: dict[str, tuple[str, _Kind]] = {}
+        self._kinds: dict[str, _Kind] = {}
+        # The first path of a spelling: what systems that ignore case see of it.
+        self._spelled: dict[str, str] = {}
         self._links: dict[str, str] = {}
         self._hard: set[str] = set()
-        self._take(MARKER, "file")
+        self._kept = 0  # characters
+        self._tells_apart = tells_case_apart(root)
 
     @property
     def place(self) -> str:
         """Where in the archive the reading is, as a part of a sentence."""
-        return f", member {self._member!r}," if self._member else ""
+        return f", member {shown(self._member)}," if self._member else ""
 
     def enter(self, name: str) -> str | None:
         """The path of the next member below the folder, or None if it is junk.
 
         Raises:
-            Refused: its name leads elsewhere, or cannot be written on every system.
+            Refused: its name leads elsewhere, is longer or deeper than anybody's, or cannot be
+                written on every system.
         """
-        self._member = name
+        self._member = name[: _SHOWN + 1]
+        refuse_long_name(name)
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         if is_junk("/".join(parts)):
             return None
         _refuse_outside(name)
         if ".." in parts:
             raise Refused("has `..` in its name")
+        if len(parts) > _DEEPEST:
+            raise Refused(f"lies in {len(parts)} folders, {_DEEPEST} are possible")
         for part in parts:
             _refuse_unwritable(part)
         return "/".join(parts)
@@ -120,7 +141,7 @@ class Tree:
         self._take(path, "file")
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.open("xb").close()
+        target.open("wb").close()
         return target
 
     def add_link(self, path: str, target: str, *, start: str, hard: bool = False) -> None:
@@ -132,7 +153,11 @@ class Tree:
         Raises:
             Refused: a hard one leads outside.
         """
+        refuse_long_name(target)
         self._take(path, "link")
+        self._keep(target)
+        self._hard.discard(path)
+        self._links.pop(path, None)
         try:
             self._links[path] = _inside(target, start)
         except Refused:
@@ -147,29 +172,26 @@ class Tree:
         A folder's own links to folders are not followed, so that no link leads in circles. What
         points nowhere is left out.
         """
-        files = [path for path, kind in self._taken.values() if kind == "file" and path != MARKER]
+        files = [path for path, kind in self._kinds.items() if kind == "file"]
         ends = {path: end for path in self._links if (end := self._end_of(path)) is not None}
         for path, end in ends.items():
-            if self._kind_of(end) == "file":
+            if self._kinds.get(end) == "file":
                 self._put_link(path, end)
                 files.append(path)
         files.sort()
         for path, end in ends.items():
             # A folder in itself would be endless.
-            if self._kind_of(end) == "folder" and not path.startswith(f"{end}/"):
+            if self._kinds.get(end) == "folder" and not path.startswith(f"{end}/"):
                 (self.root / path).mkdir(parents=True, exist_ok=True)
                 for file in _below(end, files):
-                    self._take_below_link(path + file[len(end) :])
-                    self._put_link(path + file[len(end) :], file)
+                    below = path + file[len(end) :]
+                    self._note(below, "file")
+                    self._put_link(below, file)
 
     def _put_link(self, path: str, end: str) -> None:
         self._member = path
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         link_or_copy(self.root / end, self.root / path)
-
-    def _kind_of(self, path: str) -> _Kind | None:
-        other, kind = self._taken.get(_spelling(path), (None, None))
-        return kind if other == path else None
 
     def _end_of(self, path: str) -> str | None:
         """What a link points to in the end, through other links too, or None if that is nothing.
@@ -190,32 +212,76 @@ class Tree:
                 break
             parts, depth = [*target.split("/"), *parts[depth:]], 1
         end = "/".join(parts)
-        if is_hard and (hops > _MOST_HOPS or self._kind_of(end) != "file"):
-            raise Refused(f"links to {end!r}, which is not a file of the archive")
+        if is_hard and (hops > _MOST_HOPS or self._kinds.get(end) != "file"):
+            raise Refused(f"links to {shown(end)}, which is not a file of the archive")
         return end if hops <= _MOST_HOPS else None
 
-    def _take_below_link(self, path: str) -> None:
-        self._taken[_spelling(path)] = (path, "file")
-        self._refuse_too_many()
-
-    def _refuse_too_many(self) -> None:
-        if len(self._taken) > self.limits.entries:
-            raise Refused(f"is one too many: {self.limits.entries} are possible", BOMB)
-
     def _take(self, path: str, kind: _Kind) -> None:
-        """Take a path for one thing only, and the folders above it."""
+        """Take a path for one thing only, and the folders above it.
+
+        Raises:
+            Refused: it is something else already.
+        """
         if not path:
             raise Refused("has no name")
-        while path:
-            spelling = _spelling(path)
-            if spelling in self._taken:
-                other, taken_as = self._taken[spelling]
-                if kind == taken_as == "folder":
-                    return
-                raise Refused(f"has the name of {other!r}, which is there already")
-            self._taken[spelling] = (path, kind)
-            self._refuse_too_many()
+        if _spelling(path.partition("/")[0]) == MARKER:
+            raise Refused(f"has the name of {MARKER!r}, which is there already")
+        while path and self._kinds.get(path) != kind:
+            if path in self._kinds:
+                raise Refused(f"has the name of {shown(path)}, which is there already")
+            other = self._spelled.setdefault(_spelling(path), path)
+            if other != path and not self._may_differ_in_case(kind, self._kinds[other]):
+                raise Refused(
+                    f"has the name of {shown(other)}, which is there already, but for capitals "
+                    "or accents",
+                    TELL_APART,
+                )
+            self._note(path, kind)
             path, kind = path.rpartition("/")[0], "folder"
+
+    def _may_differ_in_case(self, *kinds: _Kind) -> bool:
+        # A link takes the place of others when it is resolved: no name may be near it.
+        return self._tells_apart and "link" not in kinds
+
+    def _note(self, path: str, kind: _Kind) -> None:
+        self._kinds[path] = kind
+        if len(self._kinds) > self.limits.entries:
+            raise Refused(f"is one too many: {self.limits.entries} are possible", BOMB)
+        self._keep(path)
+
+    def _keep(self, name: str) -> None:
+        self._kept += len(name)
+        if self._kept > self.limits.names:
+            raise Refused(f"is too much: all names take {in_words(self._kept)}", BOMB)
+
+
+class Names:
+    """The names of members, as many as may be kept."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._kept = 0
+
+    def add(self, name: str) -> None:
+        """Keep one more.
+
+        Raises:
+            Refused: it is too long, or there are too many.
+        """
+        refuse_long_name(name)
+        self._kept += len(name)
+        if len(self.all) >= GENEROUS.entries or self._kept > GENEROUS.names:
+            raise Refused(f"holds more than {len(self.all)} names", BOMB)
+        self.all.append(name)
+
+
+def tells_case_apart(folder: Path) -> bool:
+    """Whether the disk of a folder takes `a` and `A` for two files, and both ways of an `é`."""
+    names = ("\u00e9", "e\u0301", "\u00c9")
+    with TemporaryDirectory(dir=folder) as scratch:
+        for name in names:
+            Path(scratch, name).touch()
+        return len(list(Path(scratch).iterdir())) == len(names)
 
 
 def _inside(target: str, start: str) -> str:
@@ -224,7 +290,7 @@ def _inside(target: str, start: str) -> str:
     parts = start.split("/") if start else []
     for part in target.replace("\\", "/").split("/"):
         if part == ".." and not parts:
-            raise Refused(f"links to {target!r}, outside the archive")
+            raise Refused(f"links to {shown(target)}, outside the archive")
         if part == "..":
             parts.pop()
         elif part not in ("", "."):
@@ -243,9 +309,20 @@ def _spelling(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
+def shown(name: str) -> str:
+    """A name as a message has it: no longer than anybody reads."""
+    return repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}…"
+
+
+def refuse_long_name(name: str) -> None:
+    """Refuse a path that is longer than anybody's, before more is done with it."""
+    if len(name) > _LONGEST_PATH or len(name.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
+        raise Refused(f"has a name of {len(name)} characters, {_LONGEST_PATH} bytes are possible")
+
+
 def _refuse_outside(name: str) -> None:
     if name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name):
-        raise Refused(f"has an absolute path, {name!r}")
+        raise Refused(f"has an absolute path, {shown(name)}")
 
 
 def _refuse_unwritable(part: str) -> None:

@@ -10,7 +10,14 @@ from typing import IO, Any
 from megamedical.errors import ArchiveError
 from megamedical.files.disk import require_room
 from megamedical.unpacking.password import ask_password, wrong_password
-from megamedical.unpacking.safe_folder import LONGEST_LINK, Refused, Tree, refuse_bomb
+from megamedical.unpacking.safe_folder import (
+    LONGEST_LINK,
+    Names,
+    Refused,
+    SafeFolder,
+    refuse_bomb,
+    shown,
+)
 from megamedical.unpacking.split_files import open_parts, parts_of, size_of
 
 
@@ -23,12 +30,16 @@ def names_in_seven_zip(archive: Path) -> list[str]:
     with open_parts(parts_of(archive)) as file, _damage_told(encrypted=False):
         try:
             with py7zr.SevenZipFile(file) as content:
-                return [member.filename for member in content.list() if not member.is_directory]
+                names = Names()
+                for member in content.list():
+                    if not member.is_directory:
+                        names.add(member.filename)
+                return names.all
         except py7zr.PasswordRequired:
             return []
 
 
-def read_seven_zip(archive: Path, tree: Tree) -> None:
+def read_seven_zip(archive: Path, folder: SafeFolder) -> None:
     """Unpack a 7-Zip archive."""
     try:
         import py7zr
@@ -43,7 +54,7 @@ def read_seven_zip(archive: Path, tree: Tree) -> None:
             _damage_told(encrypted=password is not None),
             py7zr.SevenZipFile(file, password=password) as content,
         ):
-            _unpack(content, size_of(archive), tree)
+            _unpack(content, size_of(archive), folder)
 
 
 def _is_encrypted(file: IO[bytes]) -> bool:
@@ -71,25 +82,27 @@ def _damage_told(*, encrypted: bool) -> Iterator[None]:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _unpack(content: Any, packed: int, tree: Tree) -> None:  # noqa: ANN401  (py7zr is optional)
+def _unpack(content: Any, packed: int, folder: SafeFolder) -> None:  # noqa: ANN401  (py7zr is optional)
     from py7zr.io import Py7zIO, WriterFactory
 
     members = content.list()
     need = sum(member.uncompressed for member in members)
-    refuse_bomb(tree.limits, need, packed)
-    require_room(tree.root, need, "unpacking it")
+    refuse_bomb(folder.limits, need, packed)
+    require_room(folder.root, need, "unpacking it")
     links: dict[str, _Text] = {}
     sinks: dict[str, _File | _Text] = {}
     for member in members:
-        path = tree.enter(member.filename)
+        path = folder.enter(member.filename)
         if path is None:
             continue
+        if path in sinks:
+            raise Refused(f"has the name of {shown(path)}, which is there already")
         if member.is_directory:
-            tree.add_folder(path)
+            folder.add_folder(path)
         elif member.is_symlink:
             sinks[path] = links[path] = _Text()
         elif member.is_file:
-            sinks[path] = _File(tree.reserve_file(path), member.uncompressed)
+            sinks[path] = _File(folder.reserve_file(path), member.uncompressed)
         else:
             raise Refused("is neither a file, nor a folder, nor a link")
 
@@ -124,16 +137,16 @@ def _unpack(content: Any, packed: int, tree: Tree) -> None:  # noqa: ANN401  (py
         """A writer for each member by its name."""
 
         def create(self, filename: str) -> Writer:
-            path = PurePosixPath(filename).relative_to(PurePosixPath(tree.root)).as_posix()
+            path = PurePosixPath(filename).relative_to(PurePosixPath(folder.root)).as_posix()
             return Writer(sinks.get(path))
 
-    content.extractall(path=tree.root, factory=Writers())
+    content.extractall(path=folder.root, factory=Writers())
     for sink in sinks.values():
         if isinstance(sink, _File):
             sink.finish()
     for path, text in links.items():
         target = text.content.decode("utf-8", "surrogateescape")
-        tree.add_link(path, target, start=path.rpartition("/")[0])
+        folder.add_link(path, target, start=path.rpartition("/")[0])
 
 
 class _File:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from megamedical.unpacking.safe_folder import Refused
+from megamedical.unpacking.zip_directory import end_record
 
 _SAID_ELSEWHERE = 0x10000  # in the largest, whose number stands in another record
 
@@ -57,10 +58,8 @@ def refuse_missing(archive: Path, found: int) -> None:
 def _files_of(archive: Path) -> int:
     """How many files a zip was split into, as the record at its end says."""
     with archive.open("rb") as file:
-        file.seek(max(0, archive.stat().st_size - 66_000))  # the longest comment, and the record
-        end = file.read()
-    record = end[end.rfind(b"PK\x05\x06") :]
-    return int.from_bytes(record[4:6], "little") + 1 if record.startswith(b"PK") else 1
+        record = end_record(file)
+    return int.from_bytes(record[4:6], "little") + 1 if record else 1
 
 
 def _earlier(archive: Path) -> list[Path]:

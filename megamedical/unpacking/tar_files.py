@@ -7,36 +7,37 @@ import gzip
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Literal, Self
 
 from megamedical.files.disk import require_room
-from megamedical.unpacking.safe_folder import Refused, Tree, refuse_bomb
+from megamedical.unpacking.safe_folder import Names, Refused, SafeFolder, refuse_bomb
 
 _CHUNK = 1024 * 1024
 _LISTED = 1024**3
-_LONGEST_HEADER = 1024 * 1024
+_LONGEST_NAME_HEADER = 8 * 1024
+_LONGEST_HEADER = 64 * 1024  # of extended facts, and of all that hold for every member
 _TAR_HEADERS = {
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME: _LONGEST_NAME_HEADER,
+    tarfile.GNUTYPE_LONGLINK: _LONGEST_NAME_HEADER,
+    tarfile.XHDTYPE: _LONGEST_HEADER,
+    tarfile.XGLTYPE: _LONGEST_HEADER,
+    tarfile.SOLARIS_XHDTYPE: _LONGEST_HEADER,
 }
 
 
 def names_in_tar(archive: Path) -> list[str]:
     """The names of the files in the first gigabyte."""
-    names = []
+    names = Names()
     with tarfile.open(archive, _mode(archive), tarinfo=_Member) as content:
-        for member in content:
+        for member in _members(content):
             if member.isfile():
-                names.append(member.name.removeprefix("./"))
+                names.add(member.name.removeprefix("./"))
             if member.offset_data + member.size > _LISTED:
                 break
-    return names
+    return names.all
 
 
 def _mode(archive: Path) -> Literal["r:", "r:gz", "r:bz2", "r:xz"]:
@@ -64,14 +65,14 @@ def is_compressed(file: Path) -> bool:
     return _mode(file) != "r:"
 
 
-def read_compressed(file: Path, tree: Tree) -> None:
+def read_compressed(file: Path, folder: SafeFolder) -> None:
     """Decompress a single file, `a.csv.gz` to `a.csv`."""
     packed, unpacked = file.stat().st_size, 0
-    target = tree.reserve_file(tree.enter(file.stem) or file.name)
+    target = folder.reserve_file(folder.enter(file.stem) or file.name)
     with _decompressed(file) as content, target.open("wb") as output:
         while chunk := content.read(_CHUNK):
             unpacked += len(chunk)
-            refuse_bomb(tree.limits, unpacked, packed)
+            refuse_bomb(folder.limits, unpacked, packed)
             output.write(chunk)
 
 
@@ -98,42 +99,69 @@ class _Member(tarfile.TarInfo):
             if len(buf) == tarfile.BLOCKSIZE and not any(buf):
                 raise
             raise tarfile.ReadError(str(error)) from error
-        if member.size < 0 or (member.type in _TAR_HEADERS and member.size > _LONGEST_HEADER):
+        if not 0 <= member.size <= _TAR_HEADERS.get(member.type, member.size):
             raise tarfile.ReadError(f"a header gives a length of {member.size} bytes")
         return member
 
 
-def read_tar(archive: Path, tree: Tree) -> None:
+def read_tar(archive: Path, folder: SafeFolder) -> None:
     """Unpack a tar."""
     packed = archive.stat().st_size
-    require_room(tree.root, packed, f"unpacking {archive.name}")
+    require_room(folder.root, packed, f"unpacking {archive.name}")
     unpacked = 0
     with tarfile.open(archive, _mode(archive), tarinfo=_Member) as content:
-        for member in content:
-            path = tree.enter(member.name)
+        for member in _members(content):
+            path = folder.enter(member.name)
             # A length may also come from an extended header; below zero it would lead in circles.
             if member.size < 0:
                 raise tarfile.ReadError(f"its length is {member.size} bytes")
             unpacked += member.size
-            refuse_bomb(tree.limits, unpacked, packed)
+            refuse_bomb(folder.limits, unpacked, packed)
             if path is not None:
-                _add_tar_member(content, member, path, tree)
+                _add_tar_member(content, member, path, folder)
         # The checksum of what is compressed as a whole stands at its very end.
         while content.fileobj and (rest := content.fileobj.read(_CHUNK)):
             unpacked += len(rest)
-            refuse_bomb(tree.limits, unpacked, packed)
+            refuse_bomb(folder.limits, unpacked, packed)
 
 
 def _add_tar_member(
-    content: tarfile.TarFile, member: tarfile.TarInfo, path: str, tree: Tree
+    content: tarfile.TarFile, member: tarfile.TarInfo, path: str, folder: SafeFolder
 ) -> None:
     if member.isdir():
-        tree.add_folder(path)
+        folder.add_folder(path)
     elif member.issym():
-        tree.add_link(path, member.linkname, start=path.rpartition("/")[0])
+        folder.add_link(path, member.linkname, start=path.rpartition("/")[0])
     elif member.islnk():
-        tree.add_link(path, member.linkname, start="", hard=True)
-    elif member.isreg() and not member.issparse() and (file := content.extractfile(member)):
-        tree.add_file(path, file, member.size)
+        folder.add_link(path, member.linkname, start="", hard=True)
+    elif member.isreg() and (file := content.extractfile(member)):
+        _refuse_odd_holes(member)
+        require_room(folder.root, member.size, f"unpacking {path}")
+        folder.add_file(path, file, member.size)
     else:
         raise Refused("is neither a plain file, nor a folder, nor a link")
+
+
+def _members(content: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """One member after the other, none of which is kept.
+
+    Raises:
+        tarfile.ReadError: what is said of all members together is longer than anybody's.
+    """
+    while (member := content.next()) is not None:
+        content.members = []  # type: ignore[attr-defined]
+        said = sum(len(key) + len(value) for key, value in content.pax_headers.items())
+        if said > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"headers of {said} characters hold for all members")
+        yield member
+
+
+def _refuse_odd_holes(member: tarfile.TarInfo) -> None:
+    """Make sure that the pieces of a sparse file, between which are holes, follow each other."""
+    pieces = [piece for piece in getattr(member, "sparse", None) or () if piece[1]]
+    ends = [0, *(start + length for start, length in pieces)]
+    if (
+        any(length < 0 or start < end for (start, length), end in zip(pieces, ends, strict=False))
+        or ends[-1] > member.size
+    ):
+        raise tarfile.ReadError("the pieces of a sparse file overlap, or lie behind its end")

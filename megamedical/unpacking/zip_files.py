@@ -15,8 +15,19 @@ from typing import IO
 
 from megamedical.files.disk import require_room
 from megamedical.unpacking.password import ask_password, wrong_password
-from megamedical.unpacking.safe_folder import LONGEST_LINK, Refused, Tree, is_junk, refuse_bomb
+from megamedical.unpacking.safe_folder import (
+    GENEROUS,
+    LONGEST_LINK,
+    Limits,
+    Names,
+    Refused,
+    SafeFolder,
+    is_junk,
+    refuse_bomb,
+    shown,
+)
 from megamedical.unpacking.split_files import open_parts, parts_of, refuse_missing
+from megamedical.unpacking.zip_directory import refuse_large_directory
 
 _AES = 99
 _ENCRYPTED = 0x1
@@ -26,13 +37,25 @@ _ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 
 def names_in_zip(archive: Path) -> list[str]:
     """The names of all files; of a zip that holds nothing but a zip, those in that one."""
-    with open_parts(parts_of(archive)) as file, zipfile.ZipFile(file) as content:
-        files = [member for member in content.infolist() if not member.is_dir()]
+    with open_parts(parts_of(archive)) as file, _listed(file) as content:
+        files = _files(content)
         real = [member for member in files if not is_junk(member.filename)]
         if len(real) == 1 and _may_wrap(real[0]):
-            with content.open(real[0]) as wrapped, zipfile.ZipFile(wrapped) as inner:
-                files = [member for member in inner.infolist() if not member.is_dir()]
-        return [member.filename for member in files]
+            with content.open(real[0]) as wrapped, _listed(wrapped) as inner:
+                files = _files(inner)
+    names = Names()
+    for member in files:
+        names.add(member.filename)
+    return names.all
+
+
+def _listed(file: IO[bytes]) -> zipfile.ZipFile:
+    refuse_large_directory(file, GENEROUS)
+    return zipfile.ZipFile(file)
+
+
+def _files(content: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [member for member in content.infolist() if not member.is_dir()]
 
 
 def _may_wrap(member: zipfile.ZipInfo) -> bool:
@@ -42,27 +65,28 @@ def _may_wrap(member: zipfile.ZipInfo) -> bool:
     return is_zip and (member.compress_type == zipfile.ZIP_STORED or member.file_size < _WRAPPED)
 
 
-def read_zip(archive: Path, tree: Tree) -> None:
+def read_zip(archive: Path, folder: SafeFolder) -> None:
     """Unpack a zip, in one file or in several, encrypted or not."""
     parts = parts_of(archive)
     if archive.suffix.lower() == ".zip":
         refuse_missing(archive, len(parts))
-    with open_parts(parts) as file, _opened(file, archive) as content:
+    with open_parts(parts) as file, _opened(file, archive, folder.limits) as content:
         members = content.infolist()
         if parts[-1] == archive:
             _count_from_the_first(content, members, parts)
         _refuse_overlaps(members)
         need = sum(member.file_size for member in members)
-        refuse_bomb(tree.limits, need, need)
-        require_room(tree.root, need, f"unpacking {archive.name}")
+        refuse_bomb(folder.limits, need, need)
+        require_room(folder.root, need, f"unpacking {archive.name}")
         for member in members:
-            path = tree.enter(member.orig_filename)
+            path = folder.enter(member.orig_filename)
             if path is not None:
-                _add_zip_member(content, member, path, tree)
+                _add_zip_member(content, member, path, folder)
 
 
-def _opened(file: IO[bytes], archive: Path) -> zipfile.ZipFile:
+def _opened(file: IO[bytes], archive: Path, limits: Limits) -> zipfile.ZipFile:
     """A zip with its password, where it has one."""
+    refuse_large_directory(file, limits)
     content = zipfile.ZipFile(file)
     if any(member.compress_type == _AES for member in content.infolist()):
         try:
@@ -95,28 +119,30 @@ def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:
     ordered = sorted(members, key=lambda member: member.header_offset)
     for member, after in pairwise(ordered):
         if member.header_offset + member.compress_size > after.header_offset:
-            raise Refused(f"holds {member.filename!r} and {after.filename!r} in the same bytes")
+            raise Refused(
+                f"holds {shown(member.filename)} and {shown(after.filename)} in the same bytes"
+            )
 
 
 def _add_zip_member(
-    content: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, tree: Tree
+    content: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, folder: SafeFolder
 ) -> None:
     # The upper half is a Unix mode only where a Unix has written it.
     kind = stat.S_IFMT(member.external_attr >> 16) if member.create_system == 3 else 0
     if kind == stat.S_IFDIR or member.orig_filename.endswith(("/", "\\")):
-        tree.add_folder(path)
+        folder.add_folder(path)
         return
     if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
         raise Refused("is neither a file, nor a folder, nor a link")
     if member.compress_type not in _ZIP_METHODS:
         raise Refused(f"is packed by method {member.compress_type}, which cannot be read")
-    refuse_bomb(tree.limits, member.file_size, member.compress_size)
+    refuse_bomb(folder.limits, member.file_size, member.compress_size)
     with _password_checked(member), content.open(member) as file:
         if kind == stat.S_IFLNK:
             target = file.read(LONGEST_LINK).decode("utf-8", "surrogateescape")
-            tree.add_link(path, target, start=path.rpartition("/")[0])
+            folder.add_link(path, target, start=path.rpartition("/")[0])
         else:
-            tree.add_file(path, file, member.file_size)
+            folder.add_file(path, file, member.file_size)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ _AT_ONCE = 16  # pictures in memory together; volumes come one by one
 _SHOWN = 16  # labels
 _FAR = 4.0  # times; ranges of intensity that differ more are hardly of one kind of image
 
+_SET = {1, 255}  # how masks of one label write their foreground
+
 
 @dataclass(frozen=True)
 class Request:
@@ -234,6 +236,11 @@ def _mention_labels(segmenter: Segmenter, say: Callable[[str], None]) -> None:
     named = [f"{value} = {name}" for value, name in segmenter.labels.items()]
     more = f", and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     say(f"Labels: {', '.join(named[:_SHOWN])}{more}")
+    if {*segmenter.labels} == _SET:
+        say(
+            "Warning: some masks write their foreground as 1, others as 255, which are taken for "
+            "two labels: if it is one, save all masks alike"
+        )
     if segmenter.unnamed:
         values = ", ".join(map(str, segmenter.unnamed))
         say(f"Not looked for, as --label does not name them: {values}")

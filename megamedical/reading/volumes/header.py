@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import LARGEST
+from megamedical.reading.limits import VOLUME
 
 
 def expect_volume(path: Path, size: Sequence[int], values: int = 1) -> None:
@@ -49,8 +49,8 @@ def expect_size(path: Path, size: Sequence[int]) -> None:
     """
     if not size or min(size) < 1:
         raise SubjectError("read", path.name, f"its header claims a size of {by(size)} voxels")
-    if math.prod(size) > LARGEST:
-        raise SubjectError("read", path.name, "its header claims more than 16 billion voxels")
+    if math.prod(size) > VOLUME:
+        raise SubjectError("read", path.name, "its header claims more than 2 billion voxels")
 
 
 def by(size: Sequence[int]) -> str:

@@ -30,7 +30,29 @@ _KINDS = {
     "MET_DOUBLE": "f8",
 }
 _KEYS = frozenset(
-    ["NDims", "DimSize", "ElementType", "ElementDataFile", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation", "ElementNumberOfChannels", "HeaderSize", "CompressedData", "CompressedDataSize", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"]
+    [
+        "NDims",
+        "DimSize",
+        "ElementType",
+        "ElementDataFile",
+        "ElementSpacing",
+        "ElementSize",
+        "Offset",
+        "Position",
+        "Origin",
+        "TransformMatrix",
+        "Rotation",
+        "Orientation",
+        "ElementNumberOfChannels",
+        "HeaderSize",
+        "CompressedData",
+        "CompressedDataSize",
+        "BinaryData",
+        "BinaryDataByteOrderMSB",
+        "ElementByteOrderMSB",
+        "ElementToIntensityFunctionSlope",
+        "ElementToIntensityFunctionOffset",
+    ]
 )
 _MOST = 9  # dimensions
 

@@ -47,7 +47,40 @@ _TO_LPS = {"right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1)} | {
     "las": (1, -1, 1),
 }
 _FIELDS = frozenset(
-    ["axismaxs", "axismins", "blocksize", "byteskip", "centerings", "centers", "content", "datafile", "dimension", "encoding", "endian", "kinds", "labels", "lineskip", "max", "measurementframe", "min", "number", "oldmax", "oldmin", "sampleunits", "sizes", "space", "spacedimension", "spacedirections", "spaceorigin", "spaceunits", "spacings", "thicknesses", "type", "units", "blocksizes"]
+    [
+        "axismaxs",
+        "axismins",
+        "blocksize",
+        "byteskip",
+        "centerings",
+        "centers",
+        "content",
+        "datafile",
+        "dimension",
+        "encoding",
+        "endian",
+        "kinds",
+        "labels",
+        "lineskip",
+        "max",
+        "measurementframe",
+        "min",
+        "number",
+        "oldmax",
+        "oldmin",
+        "sampleunits",
+        "sizes",
+        "space",
+        "spacedimension",
+        "spacedirections",
+        "spaceorigin",
+        "spaceunits",
+        "spacings",
+        "thicknesses",
+        "type",
+        "units",
+        "blocksizes",
+    ]
 )
 _MOST = 16  # dimensions
 _OF_SPACE = ("domain", "space", "???", "none", "")  # kinds of axes along which voxels lie

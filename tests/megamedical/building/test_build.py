@@ -67,6 +67,7 @@ COLUMNS = {
         "train": COUNT,
         "dev": COUNT,
         "test": COUNT,
+        "empty": COUNT,
         "fingerprint": STRING,
     },
     "examples": {

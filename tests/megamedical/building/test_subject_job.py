@@ -25,7 +25,7 @@ PINNED = {
     "framed": (9, 12, 920.6436, 282.2526),
     "picture": (1, 2, 234.7055, 115.0236),
 }
-VERSION = "1"
+VERSION = "2"
 
 
 def scan_and_labels(dimension):

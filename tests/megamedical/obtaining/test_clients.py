@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import requests
+from misbehaving import zip_of
 from places import ROOT
 
 from megamedical.errors import ArchiveError, Unobtainable
@@ -17,7 +18,7 @@ from megamedical.files.checksums import Digest, sha256_of
 from megamedical.obtaining import clients
 from megamedical.obtaining.fetch import fetch as download
 
-SCANS = b"PK\x03\x04 scans"
+SCANS = zip_of(300)
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def fetch(url, target, *, attempts=3, expected=None, report=None) -> list[float]
         wait=waits.append,
         report=report,
     )
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert {path.name for path in target.parent.iterdir()} == {target.name, f".{target.name}.lock"}
     return waits
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import FileIO
@@ -50,6 +51,12 @@ def sha256(content: bytes, who: str = "the manifest of acdc") -> Digest:
     return Digest("sha256", hashlib.sha256(content).hexdigest(), who)
 
 
+def beside(target: Path) -> list[str]:
+    """What is in the folder of a file, but for its lock."""
+    names = sorted(path.name for path in target.parent.iterdir())
+    return [name for name in names if name != f".{target.name}.lock"]
+
+
 def fetch(urls, target, *, expected=None, size=None, attempts=4, timeout=5.0, report=None):
     """Download without ever sleeping; the waits that were asked for."""
     waits: list[float] = []
@@ -69,7 +76,7 @@ def fetch(urls, target, *, expected=None, size=None, attempts=4, timeout=5.0, re
 
 def assert_only(target: Path, content: bytes) -> None:
     assert target.read_bytes() == content
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert beside(target) == [target.name]
 
 
 def part_of(target: Path) -> Path:
@@ -328,7 +335,7 @@ def test_failure_lists_every_mirror_with_its_reason(site, target):
     ):
         assert reason in line
     assert str(target.parent) in failure.value.remedy
-    assert list(target.parent.iterdir()) == []
+    assert beside(target) == []
 
 
 @pytest.mark.parametrize(
@@ -357,7 +364,7 @@ def test_web_page_is_told_by_its_type(site, target):
     url = site.url("/a.zip", serve(b"Please log in.", kind="text/html; charset=utf-8"))
     with pytest.raises(Unobtainable, match="open it in a browser"):
         fetch(url, target)
-    assert list(target.parent.iterdir()) == []
+    assert beside(target) == []
 
 
 def test_web_page_does_not_destroy_what_has_arrived(site, target):
@@ -445,7 +452,7 @@ def test_wrong_bytes_are_never_trusted(site, target):
     for word in ("ACDC.zip", found, expected, "SHA256SUMS"):
         assert word in failure.value.problem
     assert "--no-checksum" in failure.value.remedy
-    assert list(target.parent.iterdir()) == []
+    assert beside(target) == []
 
 
 def test_wrong_bytes_of_one_mirror_leave_the_next(site, target):
@@ -467,7 +474,7 @@ def test_wrong_bytes_of_one_mirror_leave_the_next(site, target):
 def test_length_must_be_the_manifests(site, target, answer, reason):
     with pytest.raises(ArchiveError, match=reason.replace("199_?003", str(len(SCANS) - 1))):
         fetch(site.url("/a.zip", answer), target, size=len(SCANS))
-    assert list(target.parent.iterdir()) == []
+    assert beside(target) == []
 
 
 def test_content_length_that_lies_is_not_believed(site, target):
@@ -589,3 +596,119 @@ def test_malformed_line_is_named(tmp_path, line):
     with pytest.raises(ArchiveError, match="SHA256SUMS, line 2") as malformed:
         read_sums(sums)
     assert malformed.value.remedy
+
+
+# Servers that say what cannot be
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[bad", "http://a:99999999/", "file:///etc/passwd", "http:///x"]
+)
+def test_malformed_location_is_a_failure_in_words(site, target, location):
+    urls = [site.url("/x", redirect(location)), site.url("/a.zip", serve())]
+    fetch(urls, target)
+    assert beside(target) == [target.name]
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "10.0.0.1", "192.168.1.1", "[fe80::1]"])
+def test_redirect_to_elsewhere_inside_is_refused(site, target, address):
+    with pytest.raises(Unobtainable, match="which is not followed"):
+        fetch(site.url("/x", redirect(f"http://{address}/latest/meta-data")), target)
+
+
+def test_redirect_to_this_machine_is_refused_to_others(monkeypatch):
+    from megamedical.obtaining.partial_file import Failed
+    from megamedical.obtaining.redirects import place_of, refuse_inward
+
+    for address in ("127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1"):  # noqa: S104
+        with pytest.raises(Failed, match="this machine"):
+            refuse_inward(place_of(address), "public")
+        refuse_inward(place_of(address), "this machine")
+    refuse_inward(place_of("8.8.8.8"), "public")
+
+
+def with_headers(**headers: str):
+    def answer(visit):
+        visit.send_response(200)
+        for name, value in headers.items():
+            visit.send_header(name.replace("_", "-"), value)
+        visit.end_headers()
+        visit.wfile.write(SCANS)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Length": "9" * 5_000},
+        {"Content_Length": "-5"},
+        {"ETag": '"\xe9"', "Last_Modified": "\x01"},
+        {"Content_Range": "bytes 5-9/9"},
+    ],
+)
+def test_headers_that_cannot_be_are_not_believed(site, target, headers):
+    fetch(site.url("/a.zip", with_headers(**headers)), target, expected=sha256(SCANS))
+    assert_only(target, SCANS)
+
+
+@pytest.mark.parametrize("value", ["9" * 5_000, "1e400", "-7", "Mon, 99 Jan 99999999 00:00:00 GMT"])
+def test_retry_after_out_of_range(site, target, value):
+    url = site.url("/a.zip", status(503, Retry_After=value), serve())
+    assert fetch(url, target)[0] <= 300
+    assert_only(target, SCANS)
+
+
+def test_endless_body_of_a_redirect_is_not_read(site, target):
+    def endless(visit):
+        visit.send_response(302)
+        visit.send_header("Location", "/a.zip")
+        visit.end_headers()
+        with suppress(OSError):
+            while not visit.server.over.is_set():
+                visit.wfile.write(bytes(65_536))
+
+    site.url("/a.zip", serve())
+    fetch(site.url("/x", endless), target)
+    assert_only(target, SCANS)
+
+
+def trickle(*, in_header: bool):
+    def answer(visit):
+        visit.send_response(200)
+        if not in_header:
+            visit.send_header("Content-Length", str(len(SCANS)))
+            visit.end_headers()
+        visit.flush_headers()
+        with suppress(OSError):
+            while not visit.server.over.wait(0.02):
+                visit.wfile.write(b"x")
+
+    return answer
+
+
+@pytest.mark.parametrize("in_header", [True, False])
+def test_a_trickle_times_out(site, target, in_header):
+    with pytest.raises(Unobtainable, match=r"less than 64 kB in 0\.3 s"):
+        fetch(site.url("/a.zip", trickle(in_header=in_header)), target, timeout=0.3)
+
+
+def test_it_may_break_off_as_often_as_it_likes_while_it_moves_forward(site, target):
+    cuts = [serve(until=until) for until in range(5_000, 200_000, 5_000)]
+    waits = fetch(site.url("/a.zip", *cuts, serve()), target, expected=sha256(SCANS), attempts=3)
+    assert len(waits) == len(cuts)
+    assert max(waits) <= 2
+    assert_only(target, SCANS)
+
+
+@pytest.mark.parametrize("name", ["ACDC.zip", "ACDC.tar.gz", "ACDC.7z", "ACDC.rar", "ACDC.tar"])
+def test_without_a_checksum_an_archive_must_look_whole(site, tmp_path, name):
+    target = tmp_path / "raw" / name
+    with pytest.raises(ArchiveError, match=r"no whole archive|does not begin as"):
+        fetch(site.url("/a", serve(b"x" * 100_000)), target)
+    assert beside(target) == []
+
+
+def test_a_zip_without_its_end_is_not_whole(site, target):
+    with pytest.raises(ArchiveError, match="no whole archive"):
+        fetch(site.url("/a.zip", serve(SCANS[:-50])), target)

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from misbehaving import zip_of
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import FTPHandler
@@ -20,8 +21,8 @@ from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.files.checksums import Digest
 from megamedical.obtaining.fetch import fetch as download
 
-SCANS = b"PK\x03\x04" + bytes(i * i % 251 for i in range(300_000))
-OTHER = SCANS[::-1]
+SCANS = zip_of(300_004)
+OTHER = zip_of(300_004, 7)
 
 
 class Breaking(BytesIO):
@@ -50,7 +51,7 @@ class Host:
 
     def url(self, content: bytes = SCANS, name="a b.zip", user="") -> str:
         (self.folder / name).write_bytes(content)
-        os.utime(self.folder / name, (len(content), content[0]))
+        os.utime(self.folder / name, (len(content), sum(content)))
         return f"ftp://{user}127.0.0.1:{self.port}/{name.replace(' ', '%20')}"
 
 
@@ -97,6 +98,12 @@ def target(tmp_path) -> Path:
     return tmp_path / "raw" / "ACDC.zip"
 
 
+def beside(target: Path) -> list[str]:
+    """What is in the folder of a file, but for its lock."""
+    names = sorted(path.name for path in target.parent.iterdir())
+    return [name for name in names if name != f".{target.name}.lock"]
+
+
 def fetch(url, target, *, content=SCANS, size=None, attempts=4) -> list[float]:
     waits: list[float] = []
     expected = Digest("sha256", hashlib.sha256(content).hexdigest(), "the manifest")
@@ -110,7 +117,7 @@ def fetch(url, target, *, content=SCANS, size=None, attempts=4) -> list[float]:
         wait=waits.append,
     )
     assert target.read_bytes() == content
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert beside(target) == [target.name]
     return waits
 
 
@@ -162,7 +169,7 @@ def test_wrong_bytes_and_wrong_lengths_are_never_trusted(host, target):
         fetch(host.url(OTHER), target)
     with pytest.raises(ArchiveError, match="expected 7"):
         fetch(host.url(), target, size=7)
-    assert not list(target.parent.iterdir())
+    assert beside(target) == []
 
 
 def test_web_page_is_told(host, target):

@@ -228,3 +228,24 @@ def test_images_that_cannot_be_scaled_say_why(image, rule, reason):
     with pytest.raises(SubjectError, match=reason) as caught:
         slice_subject(Scan(image, (1.0,) * 3), label_map(labels), group(intensity=rule), 16)
     assert caught.value.stage == "standardise"
+
+
+# What no scan is
+
+
+@pytest.mark.parametrize("grid", ["isotropic", "framed"])
+@pytest.mark.parametrize("mm", [1e-4, 1e3, 1e5, 1e30, np.inf, np.nan, 0.0])
+@pytest.mark.parametrize("axis", range(3))
+def test_a_grid_that_no_scan_has_is_refused_before_it_is_made(grid, mm, axis):
+    image, labels = blobs((30, 30, 30), 1)
+    spacing = tuple(mm if position == axis else 1.0 for position in range(3))
+    with pytest.raises(SubjectError, match="its header says what no scan is") as refused:
+        slice_subject(Scan(image, spacing), label_map(labels), group(grid=grid), 32)
+    assert refused.value.stage == "standardise"
+    slice_subject(Scan(image, spacing), label_map(labels), group(), 32)
+
+
+def test_the_whole_grid_is_bounded_as_well():
+    image, labels = blobs((30, 30, 30), 1)
+    with pytest.raises(SubjectError, match="3000 x 3000 x 3000 points of 1 mm"):
+        slice_subject(Scan(image, (100.0,) * 3), label_map(labels), group(grid="isotropic"), 32)

@@ -457,11 +457,18 @@ def test_npz_under_the_name_of_npy_is_refused(tmp_path):
 # Label maps
 
 
-def test_a_palette_gif_of_0_and_1_gives_its_indices(tmp_path):
-    image = Image.fromarray(LABELS // 2, "P")
-    image.putpalette([0, 0, 0, 255, 255, 255])
-    path = picture(tmp_path / "a.gif", image)
-    np.testing.assert_array_equal(read_label_values(path, 2), LABELS // 2)
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.tif"])
+@pytest.mark.parametrize("greys", [[0, 255], [255, 0], [0, 100, 7]])
+def test_a_palette_of_greys_gives_the_greys_that_every_viewer_shows(tmp_path, name, greys):
+    """Black and white in either order: indices would take what is black for the label."""
+    image = Image.fromarray(LABELS % len(greys), "P")
+    image.putpalette(np.repeat(greys, 3).tolist())
+    path = picture(tmp_path / name, image)
+    expected = np.array(greys)[LABELS % len(greys)]
+    with Image.open(path) as shown:
+        np.testing.assert_array_equal(np.asarray(shown.convert("L")), expected)
+    np.testing.assert_array_equal(read_label_values(path, 2), expected)
+    np.testing.assert_array_equal(read_scan(path, 2).voxels, expected)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA"])

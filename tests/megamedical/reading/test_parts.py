@@ -87,6 +87,10 @@ def test_what_is_told_of_pictures_is_text(tmp_path):
     np.savez(path, bytes=np.array([b"101_", b"102_1"]), numbers=np.array([7, 8]))
     assert told_of_pictures(path, "bytes") == ["101_", "102_1"]
     assert told_of_pictures(path, "numbers") == ["7", "8"]
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "clips.h5", "w") as file:
+        file.create_dataset("texts", data=["101_", "102_1"], dtype=h5py.string_dtype())
+    assert told_of_pictures(tmp_path / "clips.h5", "texts") == ["101_", "102_1"]
 
 
 @pytest.mark.parametrize("channel", [0, 2])

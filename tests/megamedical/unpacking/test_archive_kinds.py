@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from megamedical.errors import ArchiveError
+from megamedical.unpacking import safe_folder
 from megamedical.unpacking.archives import MARKER, Limits, names_in, unpack
 
 py7zr = pytest.importorskip("py7zr")
@@ -55,7 +56,7 @@ def refuse(archive: Path, folder: Path, reason: str, **options) -> ArchiveError:
         unpack(archive, folder, digest=None, **options)
     assert refused.value.remedy
     assert not folder.exists()
-    assert not any(folder.parent.iterdir())
+    assert {path.name for path in folder.parent.iterdir()} <= {f".{folder.name}.lock"}
     return refused.value
 
 
@@ -223,7 +224,8 @@ def test_damaged_seven_zip(tmp_path, folder):
     refuse(tmp_path / "a.7z", folder, "damaged or cut off")
 
 
-def test_hostile_seven_zip(tmp_path, folder):
+def test_hostile_seven_zip(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(safe_folder, "tells_case_apart", lambda _: False)
     for members in ({"fine": SCAN, "a": b"", "A": b""}, {MARKER: b"{}"}):
         refuse(seven_zip(tmp_path / "a.7z", members), folder, "there already")
     archive = seven_zip(tmp_path / "a.7z")
@@ -291,6 +293,17 @@ def test_hostile_and_damaged_rars(tmp_path, folder):
     content[content.index(SCAN) + 9] ^= 1
     archive.write_bytes(content)
     refuse(archive, folder, "damaged or cut off")
+
+
+def test_endless_names_in_other_kinds(tmp_path, folder):
+    name = "a/" * 5_000 + "p1"
+    for archive in (
+        rar(tmp_path / "a.rar", {name: b""}),
+        seven_zip(tmp_path / "a.7z", {name: b""}),
+    ):
+        assert len(refuse(archive, folder, "has a name of 10002 characters").problem) < 1_000
+        with pytest.raises(ArchiveError, match="has a name of 10002 characters"):
+            names_in(archive)
 
 
 # One file, compressed

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import tarfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from megamedical.errors import ArchiveError
-from megamedical.unpacking import archives
+from megamedical.unpacking import archives, safe_folder
 from megamedical.unpacking.archives import GENEROUS, MARKER, Limits, names_in, unpack
 
 SCAN = bytes(i * i % 251 for i in range(5_000))
@@ -80,10 +81,14 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+def beside(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.parent.iterdir())
+
+
 def assert_untouched(archive: Path, folder: Path) -> None:
     """Nothing is left of an attempt: neither the folder, nor anything beside or above it."""
     assert not folder.exists()
-    assert not any(folder.parent.iterdir())
+    assert set(beside(folder)) <= {f".{folder.name}.lock"}
     assert {path.name for path in archive.parent.iterdir()} <= {archive.name, "raw"}
 
 
@@ -133,14 +138,14 @@ def test_an_archive_that_is_all_another_holds_is_opened_too(tmp_path, folder, ou
     else:
         members = [tar_member(path, data) for path, data in TREE.items()]
         packed = make_tar(tmp_path / "inner", *members, mode="w:gz").read_bytes()
-    beside = ("__MACOSX/._Xrays.zip", b"junk")
+    junk = ("__MACOSX/._Xrays.zip", b"junk")
     if outer.endswith(".zip"):
-        archive = make_zip(tmp_path / outer, (inner, packed), beside)
+        archive = make_zip(tmp_path / outer, (inner, packed), junk)
     else:
-        archive = make_tar(tmp_path / outer, tar_member(inner, packed), tar_member(*beside))
+        archive = make_tar(tmp_path / outer, tar_member(inner, packed), tar_member(*junk))
     unpack(archive, folder, digest="abc")
     assert files_of(folder) == TREE
-    assert [*folder.parent.iterdir()] == [folder]
+    assert beside(folder) == [f".{folder.name}.lock", folder.name]
     if outer.endswith(".zip") and inner.endswith(".zip"):
         assert set(names_in(archive)) == set(TREE)
 
@@ -155,6 +160,7 @@ def test_an_archive_beside_other_files_stays_packed(tmp_path, folder):
 
 def test_a_damaged_archive_in_another_leaves_nothing(tmp_path, folder):
     packed = make_zip(tmp_path / "inner", *TREE.items()).read_bytes()
+    (tmp_path / "inner").unlink()
     archive = make_zip(tmp_path / "outer.zip", ("inner.zip", packed[:-30]))
     with pytest.raises(ArchiveError, match=r"outer\.zip"):
         unpack(archive, folder, digest="abc")
@@ -280,6 +286,8 @@ def test_second_call_does_nothing(tmp_path, folder, monkeypatch):
         "archive": "a.zip",
         "size": archive.stat().st_size,
         "digest": "abc",
+        "files": 3,
+        "bytes": 2 * len(SCAN),
     }
 
 
@@ -289,7 +297,7 @@ def test_other_version_replaces_the_folder(tmp_path, folder):
     make_zip(archive, ("new", SCAN))
     unpack(archive, folder, digest="def")
     assert list(files_of(folder)) == ["new"]
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert beside(folder) == [f".{folder.name}.lock", folder.name]
 
 
 def test_damaged_version_leaves_the_old_one(tmp_path, folder):
@@ -303,13 +311,13 @@ def test_damaged_version_leaves_the_old_one(tmp_path, folder):
 
 def test_leftovers_of_a_killed_run_are_redone(tmp_path, folder):
     archive = make_zip(tmp_path / "a.zip", *TREE.items())
-    for state in ("unpacking", "replaced"):
+    for state in ("unpacking", "replaced", f"{'0' * 16}.unpacking"):
         half = folder.with_name(f".{folder.name}.{state}")
         half.mkdir(parents=True)
         (half / "half").write_bytes(b"half")
     unpack(archive, folder, digest=None)
     assert files_of(folder) == TREE
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert beside(folder) == [f".{folder.name}.lock", folder.name]
 
 
 def test_killed_run_leaves_nothing(tmp_path, folder, monkeypatch):
@@ -328,8 +336,6 @@ def test_killed_run_leaves_nothing(tmp_path, folder, monkeypatch):
     "content",
     [
         {"thesis.txt": "mine"},
-        {MARKER: "{}"},
-        {MARKER: "[]"},
         {MARKER: '{"archive": "another.zip"}'},
     ],
 )
@@ -341,6 +347,48 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, folder, content):
     with pytest.raises(ArchiveError, match="something else"):
         unpack(archive, folder, digest=None)
     assert {path.name: path.read_text() for path in folder.iterdir()} == content
+
+
+@pytest.mark.parametrize(
+    "said", ["", "{}", "[]", "{", '{"archive": 5', "\0\0", '"a" * 9', "[" * 10**5]
+)
+def test_a_marker_that_says_nothing_is_made_again_with_its_folder(tmp_path, folder, said):
+    archive = make_zip(tmp_path / "a.zip", *TREE.items())
+    unpack(archive, folder, digest=None)
+    (folder / MARKER).write_text(said)
+    (folder / "ACDC/empty.txt").unlink()
+    unpack(archive, folder, digest=None)
+    assert files_of(folder) == TREE
+
+
+def test_a_marker_from_before_files_were_counted_is_not_believed(tmp_path, folder):
+    archive = make_zip(tmp_path / "a.zip", *TREE.items())
+    unpack(archive, folder, digest=None)
+    said = json.loads((folder / MARKER).read_text())
+    (folder / MARKER).write_text(json.dumps({k: said[k] for k in ("archive", "size", "digest")}))
+    (folder / "ACDC/p1/p1.nii.gz").unlink()
+    unpack(archive, folder, digest=None)
+    assert files_of(folder) == TREE
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(SCAN[:-1])])
+def test_what_has_gone_from_the_folder_is_unpacked_again(tmp_path, folder, damage):
+    archive = make_zip(tmp_path / "a.zip", *TREE.items())
+    unpack(archive, folder, digest=None)
+    damage(folder / "ACDC/p1/p1.nii.gz")
+    unpack(archive, folder, digest=None)
+    assert files_of(folder) == TREE
+
+
+def test_what_was_put_into_the_folder_is_named_and_kept(tmp_path, folder):
+    archive = make_zip(tmp_path / "a.zip", *TREE.items())
+    unpack(archive, folder, digest=None)
+    (folder / "ACDC/mine.nii.gz").write_bytes(b"mine")
+    with pytest.raises(ArchiveError, match="holds 4 files, but 3 were unpacked"):
+        unpack(archive, folder, digest=None)
+    assert (folder / "ACDC/mine.nii.gz").read_bytes() == b"mine"
+    (folder / "ACDC/mine.nii.gz").rename(folder / "ACDC/.DS_Store")
+    unpack(archive, folder, digest=None)
 
 
 def test_empty_folder_may_be_there(tmp_path, folder):
@@ -385,8 +433,6 @@ def test_hostile_name_in_a_tar(tmp_path, folder, name):
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ("a/p1.nii", "a/p1.nii"),
-        ("a/p1.nii", "a//./p1.nii"),
         ("a/p1.nii", "A/P1.nii"),
         ("a/\u00e9.nii", "a/e\u0301.nii"),
         ("a", "a/p1.nii"),
@@ -394,8 +440,9 @@ def test_hostile_name_in_a_tar(tmp_path, folder, name):
         ("A", "a/p1.nii"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_name_is_taken_once(tmp_path, folder, first, second):
+def test_name_is_taken_once(tmp_path, folder, first, second, monkeypatch):
+    """On every system, as on one that does not tell capitals from small letters."""
+    monkeypatch.setattr(safe_folder, "tells_case_apart", lambda _: False)
     archive = make_zip(tmp_path / "a.zip", (first, SCAN), (second, b"other"))
     error = refuse(archive, folder, "there already")
     assert repr(first) in error.problem or repr(first.partition("/")[0]) in error.problem
@@ -405,6 +452,44 @@ def test_name_is_taken_once(tmp_path, folder, first, second):
         folder,
         "there already",
     )
+
+
+@pytest.mark.parametrize("second", ["a/p1.nii", "a//./p1.nii"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_members_with_the_same_name_the_last_counts(tmp_path, folder, second):
+    """As `tar -r` makes them, and `tar` and `unzip -o` take them."""
+    zipped = make_zip(tmp_path / "a.zip", ("a/p1.nii", SCAN), (second, b"last"))
+    tarred = make_tar(
+        tmp_path / "a.tar",
+        tar_member("a/p1.nii", SCAN),
+        hardlink("a/hard", "a/p1.nii"),
+        tar_member(second, b"last"),
+        hardlink("a/hard", "a/p1.nii"),
+    )
+    unpack(zipped, folder / "zip", digest=None)
+    assert files_of(folder / "zip") == {"a/p1.nii": b"last"}
+    unpack(tarred, folder / "tar", digest=None)
+    assert files_of(folder / "tar") == {"a/p1.nii": b"last", "a/hard": b"last"}
+
+
+def test_names_that_differ_in_case_are_two_where_the_disk_says_so(tmp_path, folder):
+    if not safe_folder.tells_case_apart(tmp_path):
+        pytest.skip("this disk does not")
+    members = {
+        "a/README.txt": SCAN,
+        "a/readme.TXT": b"",
+        "A/p1": b"1",
+        "a/\u00e9": b"",
+        "a/e\u0301": b"",
+    }
+    unpack(make_zip(tmp_path / "a.zip", *members.items()), folder, digest=None)
+    assert files_of(folder) == members
+
+
+def test_where_only_capitals_differ_the_remedy_works(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(safe_folder, "tells_case_apart", lambda _: False)
+    archive = make_zip(tmp_path / "a.zip", ("README", SCAN), ("readme", b"other"))
+    assert "tells capitals from small letters" in refuse(archive, folder, "there already").remedy
 
 
 def test_member_without_a_name(tmp_path, folder):
@@ -526,9 +611,7 @@ def test_nothing_is_written_through_a_link(tmp_path, folder, make):
     assert outside.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"Z"]
-)
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"])
 def test_devices_pipes_and_the_like(tmp_path, folder, kind):
     refuse(make_tar(tmp_path / "a.tar", tar_member("dev", type=kind)), folder, "neither a")
 
@@ -695,7 +778,100 @@ def test_sparse_file_of_holes(tmp_path, folder):
     archive = make_tar(
         tmp_path / "a.tar", tar_member("p1", b"0\n".ljust(512, b"\0"), pax_headers=pax)
     )
-    refuse(archive, folder, "large, more than|neither a plain file")
+    refuse(archive, folder, "large, more than")
+
+
+HOLES = bytes(200_000) + SCAN + bytes(300_000) + SCAN[::-1]
+
+
+@pytest.mark.parametrize("options", [["-S"], ["-S", "--format=gnu"], ["-S", "--format=pax"]])
+def test_sparse_tar(tmp_path, folder, options):
+    if shutil.which("tar") is None:
+        pytest.skip("there is no tar here")
+    with (tmp_path / "p1").open("wb") as file:
+        for start in (200_000, 505_000):
+            file.seek(start)
+            file.write(HOLES[start : start + len(SCAN)])
+    subprocess.run(["tar", "-C", tmp_path, *options, "-cf", tmp_path / "a.tar", "p1"], check=True)
+    unpack(tmp_path / "a.tar", folder, digest=None)
+    assert files_of(folder) == {"p1": HOLES}
+
+
+@pytest.mark.parametrize("pieces", ["2\n0\n9\n5\n9\n", "1\n-5\n9\n", "1\n5\n-9\n", "1\n95\n9\n"])
+def test_sparse_file_whose_pieces_cannot_be(tmp_path, folder, pieces):
+    pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "100"}
+    data = pieces.encode().ljust(512, b"\0") + bytes(18)
+    archive = make_tar(tmp_path / "a.tar", tar_member("p1", data, pax_headers=pax))
+    refuse(archive, folder, "damaged")
+
+
+# Endless names
+
+
+def test_endless_name_in_a_tar(tmp_path, folder):
+    """As 994 bytes of `tar.gz` that once took 12 GB: a name of 450,000 folders."""
+    for length in (1_500, 900_000):
+        long, _ = tar_member("x", type=tarfile.GNUTYPE_LONGNAME, size=length)
+        name = b"a/" * (length // 2)
+        content = long.tobuf(tarfile.GNU_FORMAT) + name + bytes(-length % 512)
+        content += tar_member("x")[0].tobuf() + bytes(1024)
+        (tmp_path / "a.tar.gz").write_bytes(gzip.compress(content))
+        error = refuse(tmp_path / "a.tar.gz", folder, "1500 characters|length of 900000 bytes")
+        assert len(error.problem) < 1_000
+
+
+@pytest.mark.parametrize("depth", [101, 5_000])
+def test_too_deep_or_too_long_a_name(tmp_path, folder, depth):
+    name = "a/" * depth + "p1"
+    for make in (
+        lambda: make_zip(tmp_path / "a.zip", (name, b"")),
+        lambda: make_tar(tmp_path / "a.tar", tar_member(name), form=tarfile.PAX_FORMAT),
+    ):
+        archive = make()
+        error = refuse(archive, folder, "folders, 100 are possible|has a name of|lists 'a/")
+        assert len(error.problem) < 1_000
+        with pytest.raises(ArchiveError) if depth > 101 else nullcontext():
+            names_in(archive)
+        archive.unlink()
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_endless_facts_of_a_tar(tmp_path, folder, kind):
+    fact = b"70000 comment=".ljust(69_999, b"x") + b"\n"
+    header, _ = tar_member("x", type=kind, size=len(fact))
+    content = header.tobuf(tarfile.GNU_FORMAT) + fact + bytes(-len(fact) % 512)
+    (tmp_path / "a.tar").write_bytes(content + tar_member("x")[0].tobuf() + bytes(1024))
+    refuse(tmp_path / "a.tar", folder, "length of 70000 bytes")
+
+
+def test_many_facts_for_all_members_of_a_tar(tmp_path, folder):
+    content = b""
+    for number in range(9):
+        fact = f"10000 comment{number}=".encode().ljust(9_999, b"x") + b"\n"
+        header, _ = tar_member("x", type=tarfile.XGLTYPE, size=len(fact))
+        content += header.tobuf(tarfile.GNU_FORMAT) + fact + bytes(-len(fact) % 512)
+    (tmp_path / "a.tar").write_bytes(content + tar_member("x")[0].tobuf() + bytes(1024))
+    refuse(tmp_path / "a.tar", folder, "hold for all members")
+
+
+def test_a_zip_that_lists_too_many_is_refused_before_it_is_read(tmp_path, folder, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", *((str(number), b"") for number in range(50)))
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    refuse(archive, folder, "lists too many files: 40", limits=Limits(entries=40))
+
+
+@pytest.mark.parametrize("fact", ["extra", "comment"])
+def test_endless_notes_in_a_zip(tmp_path, folder, fact):
+    member = zip_member("p1")
+    setattr(member, fact, b"\x99\x99\xfc\xff".ljust(65_536 - 4, b"x")[:65_500])
+    if fact == "extra":
+        member.extra = struct.pack("<HH", 0x9999, 60_000) + bytes(60_000)
+    refuse(make_zip(tmp_path / "a.zip", (member, SCAN)), folder, "bytes of names and notes")
+
+
+def test_names_are_bounded_all_together(tmp_path, folder):
+    archive = make_zip(tmp_path / "a.zip", *((f"{number:0200}", b"") for number in range(50)))
+    refuse(archive, folder, "all names take", limits=Limits(names=5_000))
 
 
 def test_members_that_share_their_bytes(tmp_path, folder):
@@ -762,10 +938,11 @@ kinds = st.sampled_from(
 
 
 def world(base: Path) -> dict[str, bytes | None]:
-    """Every file and folder below a folder, links not followed."""
+    """Every file and folder below a folder, links not followed, but for the lock."""
     return {
         str(path.relative_to(base)): path.read_bytes() if path.is_file() else None
         for path in base.rglob("*")
+        if path.name != ".folder.lock"
     }
 
 

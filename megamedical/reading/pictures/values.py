@@ -1,0 +1,128 @@
+"""What the pixels of a picture mean: grey values of an image, or values of labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from megamedical.errors import SubjectError
+from megamedical.reading.contract import Grey
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_SIGNED = 2  # the sample format of TIFF
+_BITS, _PHOTOMETRIC, _FORMAT = 258, 262, 339  # its tags
+_WITH_COLOUR = ("RGB", "P", "RGBA", "CMYK", "YCbCr", "LA", "PA")
+
+
+def values_of(picture: Image.Image) -> NDArray[Any]:
+    """The values of a picture as its file means them, (H, W) or (H, W, C).
+
+    A palette of greys gives these, as every viewer shows them; one of colours gives its indices.
+    Values of TIFF are signed, and bright where white is zero, which Pillow sees to for 8 bits only.
+
+    Raises:
+        SubjectError: it has colours of more than 8 bits, of which Pillow would lose some.
+    """
+    _expect_shallow_colours(picture)
+    shades = _greys_of(picture)
+    tags = getattr(picture, "tag_v2", {})
+    picture.load()
+    values = np.asarray(_upright(picture))
+    if shades is not None:
+        return shades[values] if picture.mode == "P" else shades[values[..., 0]]
+    bits = tags.get(_BITS, (0,))[0]
+    is_signed = _SIGNED in _listed(tags.get(_FORMAT))
+    if values.dtype == np.uint8 and is_signed:
+        return values.view(np.int8)
+    if values.dtype == np.int32 and bits == 32 and not is_signed and tags.get(_FORMAT):
+        return values.view(np.uint32)
+    if values.dtype.kind == "u" and bits > 8 and tags.get(_PHOTOMETRIC) == 0:
+        return (1 << bits) - 1 - values
+    return values
+
+
+def in_grey(picture: Image.Image, grey: Grey) -> NDArray[Any]:
+    """Grey values of a picture: colour by the luma of ITU-R 601-2."""
+    if picture.mode in ("1", "L", "I", "F") or picture.mode.startswith("I;16"):
+        return values_of(picture)
+    if picture.mode not in _WITH_COLOUR:
+        raise SubjectError("read", "", f"has pictures of mode {picture.mode}")
+    _expect_shallow_colours(picture)
+    return _luma(_upright(picture), grey)
+
+
+def as_labels(picture: Image.Image) -> NDArray[Any]:
+    """Label values of a picture (H, W); 1 where the bit of a picture of one bit is set.
+
+    Raises:
+        SubjectError: it is in colour.
+    """
+    return _one_channel(values_of(picture))
+
+
+def grey_of(pixels: NDArray[np.uint8], grey: Grey) -> NDArray[Any]:
+    """Colours (H, W, 3) in grey."""
+    from PIL import Image
+
+    return _luma(Image.fromarray(pixels), grey)
+
+
+def indices_of(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    """Colours (H, W, 3) that are all grey, as label values (H, W).
+
+    Raises:
+        SubjectError: they are colours.
+    """
+    return _one_channel(pixels)
+
+
+def _luma(picture: Image.Image, grey: Grey) -> NDArray[Any]:
+    return np.asarray(picture.convert("RGB").convert("F" if grey == "float" else "L"))
+
+
+def _one_channel(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
+    if values.ndim == 3:
+        colours = values[..., :3] if values.shape[-1] >= 3 else values[..., :1]
+        if (colours != colours[..., :1]).any():
+            raise SubjectError("decode", "", "is in colour, where a grey value a label is meant")
+        return np.ascontiguousarray(values[..., 0])
+    return values
+
+
+def _greys_of(picture: Image.Image) -> NDArray[np.uint8] | None:
+    """The grey of each index, where a palette has nothing but greys."""
+    if picture.mode not in ("P", "PA"):
+        return None
+    entries = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    if (entries != entries[:, :1]).any():
+        return None
+    shades = np.zeros(256, dtype=np.uint8)
+    shades[: len(entries)] = entries[:, 0]
+    return shades
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A picture as viewers show it, and as its annotators saw it: its EXIF may turn it."""
+    from PIL import ExifTags, ImageOps
+
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+        return picture
+    return ImageOps.exif_transpose(picture)
+
+
+def _expect_shallow_colours(picture: Image.Image) -> None:
+    tiles = getattr(picture, "tile", ())
+    if picture.mode in _WITH_COLOUR and any(";16" in str(tile[3]) for tile in tiles):
+        raise SubjectError(
+            "read", "", "has colours of 16 bits: save it in grey, or with 8 bits a colour"
+        )
+
+
+def _listed(said: Any) -> tuple[int, ...]:  # noqa: ANN401  (one number or several)
+    return tuple(said) if isinstance(said, tuple) else (said,)

@@ -1,0 +1,22 @@
+"""A console that shows text from outside without obeying it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from megamedical.reporting.cleaning import cleaned
+
+
+class CleanConsole(Console):
+    """A console whose own orders, such as colours, are the only ones that reach the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Every piece of what is to be printed, cleaned but for the console's own orders."""
+        for piece in super().render(renderable, options):
+            clean = piece.text if piece.control else cleaned(piece.text)
+            yield piece if clean == piece.text else Segment(clean, piece.style)

@@ -1,0 +1,172 @@
+"""Pictures: whole, upright and as they are written, or refused by what they are."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from megamedical.errors import SubjectError
+from megamedical.reading.images import read_label_values, read_scan
+
+RNG = np.random.default_rng(0)
+GREYS = RNG.integers(0, 256, (40, 30)).astype(np.uint8)
+SMOOTH = np.add.outer(np.arange(40) * 3, np.arange(30) * 4).astype(np.uint8)
+
+
+def refusal_of(path, read=read_scan):
+    with pytest.raises(SubjectError) as refused:
+        read(path, 2)
+    assert refused.value.file in ("", path.name)
+    return refused.value.reason
+
+
+def tiff(path, pixels, photometric=1, sample_format=1):
+    """A TIFF as no library would write it for us."""
+    height, width = pixels.shape
+    content = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    tags = [
+        (256, width), (257, height), (258, 8 * pixels.itemsize), (259, 1), (262, photometric),
+        (273, 8), (277, 1), (278, height), (279, len(content)), (339, sample_format),
+    ]  # fmt: skip
+    packed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + packed + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(content)) + content + directory)
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_a_picture_stands_as_viewers_show_it(tmp_path, name, orientation):
+    turns = {
+        1: lambda x: x,
+        2: np.fliplr,
+        3: lambda x: np.rot90(x, 2),
+        4: np.flipud,
+        5: lambda x: x.T,
+        6: lambda x: np.rot90(x, -1),
+        7: lambda x: np.rot90(x, 2).T,
+        8: lambda x: np.rot90(x, 1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    more = {"tiffinfo": {274: orientation}} if name == "a.tif" else {"exif": exif.tobytes()}
+    if name == "a.webp":
+        more["lossless"] = True
+    Image.fromarray(SMOOTH).save(tmp_path / name, quality=98, **more)
+    shown = read_scan(tmp_path / name, 2).voxels
+    assert shown.shape == turns[orientation](SMOOTH).shape
+    assert np.abs(shown - turns[orientation](SMOOTH).astype(float)).max() < 8
+    if name in ("a.png", "a.tif"):
+        labels = read_label_values(tmp_path / name, 2)
+        np.testing.assert_array_equal(labels, turns[orientation](SMOOTH))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "photometric", "sample_format", "meant"),
+    [
+        ((GREYS.astype(int) - 128).astype(np.int8), 1, 2, GREYS.astype(int) - 128),
+        (65535 - GREYS.astype(np.uint16) * 200, 0, 1, GREYS.astype(int) * 200),
+        (255 - GREYS, 0, 1, GREYS),
+        (GREYS.astype(np.uint16) * 257, 1, 1, GREYS.astype(int) * 257),
+        ((GREYS.astype(int) * 99 - 9999).astype(np.int16), 1, 2, GREYS.astype(int) * 99 - 9999),
+        (GREYS.astype(np.uint32) * 2**24, 1, 1, GREYS.astype(np.int64) * 2**24),
+        (GREYS / np.float32(7), 1, 3, GREYS / np.float32(7)),
+        (GREYS / 8, 1, 3, GREYS / 8),
+    ],
+    ids=["int8", "white-is-0-16", "white-is-0-8", "uint16", "int16", "uint32", "float", "double"],
+)
+def test_tiff_is_read_as_it_is_written(tmp_path, pixels, photometric, sample_format, meant):
+    path = tiff(tmp_path / "a.tif", np.asarray(pixels), photometric, sample_format)
+    np.testing.assert_array_equal(read_scan(path, 2).voxels, meant)
+
+
+@pytest.mark.parametrize("packing", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "big"])
+def test_packed_tiff(tmp_path, packing):
+    said = {"big_tiff": True} if packing == "big" else {"compression": packing}
+    Image.fromarray(GREYS).save(tmp_path / "a.tif", **said)
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.tif", 2).voxels, GREYS)
+
+
+def test_of_a_camera_s_two_pictures_the_first_is_meant(tmp_path):
+    first, second = Image.fromarray(SMOOTH), Image.fromarray(GREYS)
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second], quality=98)
+    assert np.abs(read_scan(tmp_path / "a.jpg", 2).voxels - SMOOTH.astype(float)).max() < 8
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_colours_of_16_bits_are_refused_not_rounded(tmp_path, suffix):
+    import SimpleITK as sitk
+
+    deep = RNG.integers(0, 4096, (5, 6, 3)).astype(np.uint16)
+    path = tmp_path / f"a.{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(deep, isVector=True), str(path))
+    for read in (read_scan, read_label_values):
+        assert "has colours of 16 bits: save it in grey" in refusal_of(path, read)
+
+
+def test_a_changed_byte_of_png_is_refused(tmp_path):
+    Image.fromarray(GREYS).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    for place in range(8, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 0x40
+        (tmp_path / "a.png").write_bytes(changed)
+        assert refusal_of(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.bmp", "a.tif"])
+@pytest.mark.parametrize("lost", [3, 40, 300])
+def test_a_picture_that_was_cut_off_is_refused(tmp_path, name, lost):
+    Image.fromarray(GREYS).save(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    for cut in (whole[:-lost], whole[:-lost] + bytes(lost)):
+        if name in ("a.bmp", "a.tif") and len(cut) == len(whole):
+            continue  # no checksum: the bytes may be black
+        (tmp_path / name).write_bytes(cut)
+        assert refusal_of(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "order"), [("a.gif", 6, "<HH"), ("a.bmp", 18, "<II"), ("a.tif", 0, "")]
+)
+def test_a_small_file_that_claims_a_large_picture_is_refused(tmp_path, name, place, order):
+    Image.fromarray(GREYS).save(tmp_path / name)
+    if name == "a.tif":
+        tiff(tmp_path / name, np.broadcast_to(GREYS[:1, :1], (1, 1)))
+    content = bytearray((tmp_path / name).read_bytes())
+    if name == "a.tif":
+        for tag in (256, 257):
+            at = content.index(struct.pack("<HHI", tag, 4, 1)) + 8
+            content[at : at + 4] = struct.pack("<I", 65000)
+    else:
+        content[place : place + struct.calcsize(order)] = struct.pack(order, 65000, 65000)
+    (tmp_path / name).write_bytes(content)
+    assert "pixels" in refusal_of(tmp_path / name)
+
+
+def test_a_png_larger_than_a_picture_is_refused(tmp_path):
+    Image.fromarray(np.zeros((13_000, 11_000), bool)).save(tmp_path / "a.png")
+    assert "more than the 134,217,728 that a picture may have" in refusal_of(tmp_path / "a.png")
+
+
+def test_zipped_pictures_are_checked(tmp_path):
+    Image.fromarray(GREYS).save(tmp_path / "a.pgm")
+    zipped = bytearray(gzip.compress((tmp_path / "a.pgm").read_bytes()))
+    zipped[-6] ^= 1
+    (tmp_path / "A.PGM.GZ").write_bytes(zipped)
+    assert "CRC" in refusal_of(tmp_path / "A.PGM.GZ")
+
+
+def test_what_pillow_would_start_a_program_for_is_no_picture(tmp_path):
+    Image.fromarray(GREYS).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    assert "nothing that can be read" in refusal_of(tmp_path / "a.png")
+
+
+def test_bmp_that_pillow_misreads_is_refused(tmp_path):
+    image = Image.fromarray((GREYS > 99).astype(np.uint8), "P")
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    image.save(tmp_path / "a.bmp")
+    assert "fewer greys than its depth" in refusal_of(tmp_path / "a.bmp")
