@@ -239,7 +239,7 @@ def training(weights: dict[str, Path]) -> tuple[list[str], list[list[str]]]:
             card = read_card(run / "best.safetensors")
             log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
             speeds = [row["examples_per_second"] for row in log if "examples_per_second" in row]
-            waiting = [row["waiting"] for row in log if "waiting" in row]
+            reading = [row["reading"] for row in log if "reading" in row]
             settings = card.settings
             episodes = settings["steps"] * settings["batch_size"]
             hours = episodes / median(speeds) / 3600
@@ -251,7 +251,7 @@ def training(weights: dict[str, Path]) -> tuple[list[str], list[list[str]]]:
                     f"{episodes:,}",
                     f"{hours:.2f} h",
                     f"{median(speeds):.1f}",
-                    f"{100 * median(waiting):.1f} %",
+                    f"{100 * median(reading):.1f} %",
                     f"{100 * card.scores['dev Dice']:.1f}",
                     f"{100 * card.scores['dev Dice of the mean mask']:.1f}",
                     f"{card.store[:12]}, seed {settings['seed']}",

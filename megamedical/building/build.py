@@ -6,11 +6,11 @@ obtain archives -> match subjects -> process each subject -> pack each group -> 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +52,7 @@ def build(
     seed: int = 0,
     tasks: int | None = None,
     subjects: int | None = None,
+    known_errors: Literal["keep", "drop"] = "drop",
     checksum: bool = True,
     offline: bool = False,
     workers_count: int | None = None,
@@ -74,6 +75,7 @@ def build(
         seed: of the splits.
         tasks: number of tasks of a generated dataset.
         subjects: number of subjects of each of them.
+        known_errors: whether subjects that are known to be wrong are kept or dropped.
         checksum: whether archives are checked against their checksums.
         offline: never use the network.
         workers_count: processes on this machine, by default one per core; 0 for this process.
@@ -92,7 +94,7 @@ def build(
     )
     location = Location(store)
     attributes = publishing.begin(location, resolution, seed)
-    settings = Settings(raw_folder(location, raw), resolution, seed)
+    settings = Settings(raw_folder(location, raw), resolution, seed, known_errors == "keep")
     with (
         at_work_in(settings.raw, [selection.dataset.id for selection in chosen]),
         workers(workers_count, scheduler) as crew,
@@ -159,8 +161,8 @@ class _Build:
     ) -> dict[str, GroupOutcome]:
         made = {}
         for plan in plans:
-            group, own = packed.get(plan.path), failures[plan.path]
-            made[plan.path] = GroupOutcome.of(plan.path, plan.group.subjects, group, own)
+            group = packed.get(plan.path)
+            made[plan.path] = GroupOutcome.of(plan, group, failures[plan.path])
             if group:
                 remember(plan, group.fingerprint, made[plan.path])
         return made
@@ -195,7 +197,9 @@ class _Build:
                 step(archive.name)
         for (dataset_id, name), error in sorted(errors.items()):
             (selection,) = (s for s in chosen if s.dataset.id == dataset_id)
-            self.missing.append(Missing.for_want_of(error, _groups_that_need(name, selection)))
+            here = {archive for dataset, archive in unpacked if dataset == dataset_id}
+            lost, in_part = _groups_that_need(name, selection, here)
+            self.missing.append(Missing.for_want_of(error, lost, in_part))
         return unpacked
 
     def _match(
@@ -289,7 +293,9 @@ class _Build:
             records=records,
             splits=plan.splits,
             place=place,
+            expected=plan.expected,
             tables=unfinished_name(plan.folder / "tables"),  # of this build alone
+            known_errors=plan.known_errors,
         )
 
     def _publish(
@@ -323,9 +329,15 @@ def _records(plan: GroupPlan, failures: Failures) -> dict[str, Staged]:
     }
 
 
-def _groups_that_need(archive: str, selection: Selection) -> list[str]:
+def _groups_that_need(
+    archive: str, selection: Selection, here: Container[str]
+) -> tuple[list[str], list[str]]:
+    """The groups that cannot be built without an archive, and those that can in part."""
     dataset = selection.dataset
-    return [f"{dataset.id}/{n}" for n in selection.groups if archive in dataset.needed_by(n)]
+    needing = [name for name in selection.groups if archive in dataset.needed_by(name)]
+    in_part = [f"{dataset.id}/{name}" for name in needing if dataset.suffice(name, here)]
+    lost = [f"{dataset.id}/{name}" for name in needing if not dataset.suffice(name, here)]
+    return lost, in_part
 
 
 def _died(job: Job, error: Exception) -> Failure:

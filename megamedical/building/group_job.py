@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,7 +45,9 @@ from megamedical.task_id import TaskId, slug
 class GroupJob:
     """All a worker needs to pack one group; `records` and `splits` are by subject and patient.
 
-    `place` is the folder of the store that the arrays are written into, `tables` that of the rows.
+    `known_errors` are what is known to be wrong of subjects that are kept all the same.
+    `expected` is how many subjects there should be,
+    `place` the folder of the store that the arrays are written into, `tables` that of the rows.
     """
 
     store: str
@@ -58,7 +60,9 @@ class GroupJob:
     records: Mapping[str, Staged]
     splits: Mapping[str, str]
     place: str
+    expected: int
     tables: Path
+    known_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def pack(job: GroupJob) -> PackedGroup:
         "dataset": job.dataset,
         "group": job.name,
         "subjects": len(members),
-        "expected": job.group.subjects,
+        "expected": job.expected,
         "images": images,
         "masks": masks,
         "fingerprint": fingerprint,
@@ -192,21 +196,23 @@ def _too_small(group: Group, subjects: Sequence[Sequence[MaskEntry]]) -> set[str
 
 def _fingerprint(job: GroupJob, members: Sequence[_Member]) -> str:
     """What a group was made from: code, manifest, splits, and the hashes of its source files."""
-    return digest(
-        {
-            "format": FORMAT,
-            "processing": PROCESSING,
-            "splitting": SPLITTING,
-            "resolution": job.resolution,
-            "seed": job.seed,
-            "path": f"{job.dataset}/{job.name}",
-            "role": job.role,
-            "group": facts_that_matter(job.group),
-            "subjects": [
-                [m.facts.subject, job.splits[m.facts.patient], dict(m.facts.files)] for m in members
-            ],
-        }
-    )
+    facts: dict[str, object] = {
+        "format": FORMAT,
+        "processing": PROCESSING,
+        "splitting": SPLITTING,
+        "resolution": job.resolution,
+        "seed": job.seed,
+        "path": f"{job.dataset}/{job.name}",
+        "role": job.role,
+        "group": facts_that_matter(job.group),
+        "subjects": [
+            [m.facts.subject, job.splits[m.facts.patient], dict(m.facts.files)] for m in members
+        ],
+    }
+    known = [[m.facts.subject, *job.known_errors.get(m.facts.subject, ())] for m in members]
+    if any(len(said) > 1 for said in known):
+        facts["known errors"] = [said for said in known if len(said) > 1]
+    return digest(facts)
 
 
 def _write_arrays(
@@ -305,4 +311,5 @@ def _subject_row(job: GroupJob, facts: SubjectFacts) -> dict[str, object]:
         "spacing": facts.spacing,
         "shape": facts.shape,
         "orientation": facts.orientation,
+        "known_errors": list(job.known_errors.get(facts.subject, ())),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from megamedical.building.splits import SPLITTING, assign_splits
 from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_of
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.group import DrawnGroup, FileGroup
+from megamedical.catalogue.honesty import KnownError
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
 from megamedical.obtaining.archive_content import Unpacked
@@ -32,16 +33,22 @@ class Settings:
         raw: folder of what is staged.
         resolution: height and width of the slices, in pixels.
         seed: of the splits.
+        keeps_known_errors: whether subjects are built too that are known to be wrong.
     """
 
     raw: Path
     resolution: int
     seed: int
+    keeps_known_errors: bool = False
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """A group that can be built; `splits` are by patient, `folder` is that of its records."""
+    """A group that can be built; `splits` are by patient, `folder` is that of its records.
+
+    `left_out` are the subjects that are known to be wrong, `known_errors` what is said of those
+    that are kept all the same.
+    """
 
     dataset: DatasetManifest
     name: str
@@ -50,6 +57,8 @@ class GroupPlan:
     splits: Mapping[str, str]
     failures: Sequence[Failure]
     folder: Path
+    left_out: Sequence[str] = ()
+    known_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -60,16 +69,31 @@ class GroupPlan:
     def inputs(self) -> str:
         """What the group is made from, as far as is known without reading a file."""
         records = sorted(job.fingerprint for job in self.jobs)
-        return digest([self.dataset.role, records, SPLITTING, dict(self.splits)])
+        inputs: list[object] = [self.dataset.role, records, SPLITTING, dict(self.splits)]
+        if self.known_errors:
+            inputs.append({name: list(said) for name, said in self.known_errors.items()})
+        return digest(inputs)
+
+    @property
+    def expected(self) -> int:
+        """How many subjects there are in the whole distribution, those left out not counted."""
+        if not isinstance(self.group, FileGroup):
+            return len(self.jobs)
+        return self.group.subjects - len(self.left_out)
 
 
 @dataclass(frozen=True)
 class _Matched:
-    """The subjects of a group, what could not be matched, and the digest of its archives."""
+    """The subjects of a group, what could not be matched, and what is known to be wrong.
+
+    `sources` are digests of the archives that each subject is from.
+    """
 
     subjects: Sequence[Subject]
     failures: Sequence[Failure] = ()
-    source: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
+    known_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def plan_groups(
@@ -83,6 +107,7 @@ def plan_groups(
         return list(_drawn_groups(selection, settings)), []
     dataset = selection.dataset
     found: dict[str, _Matched] = {}
+    here = {archive for id_, archive in unpacked if id_ == dataset.id}
     missing = []
 
     @cache  # groups may share an archive, and walking through one of many files takes a while
@@ -90,9 +115,9 @@ def plan_groups(
         return unpacked[dataset.id, archive].files()
 
     for name, group in dataset.groups.items():
-        if all((dataset.id, archive) in unpacked for archive in dataset.needed_by(name)):
+        if dataset.suffice(name, here):
             try:
-                found[name] = _match(dataset, name, group, unpacked, files_of)
+                found[name] = _match(dataset, name, group, unpacked, files_of, settings)
             except MegaMedicalError as error:
                 missing.append(Missing.for_want_of(error, _split_with(selection, name)))
     plans = []
@@ -111,11 +136,42 @@ def _match(
     group: FileGroup,
     unpacked: Archives,
     files_of: Callable[[str], Tree],
+    settings: Settings,
 ) -> _Matched:
-    tree = dict(chain(*(files_of(archive.name).items() for archive in dataset.archives_of(name))))
-    subjects, failures = find_subjects(dataset.id, name, group, tree)
-    source = digest([unpacked[dataset.id, archive].digest for archive in dataset.needed_by(name)])
-    return _Matched(subjects, failures, source)
+    archives = [archive.name for archive in dataset.archives_of(name)]
+    here = {a: unpacked[dataset.id, a] for a in archives if (dataset.id, a) in unpacked}
+    tree = dict(chain.from_iterable(files_of(archive).items() for archive in here))
+    is_part = len(here) < len(archives)
+    subjects, failures = find_subjects(dataset.id, name, group, tree, is_part=is_part)
+    wrong = dataset.known_wrong(name)
+    left_out = []
+    if not settings.keeps_known_errors:
+        left_out = [s.name for s in subjects if _is_left_out(wrong.get(s.name, ()))]
+    kept = [subject for subject in subjects if subject.name not in left_out]
+    known = {s.name: [error.what for error in wrong[s.name]] for s in kept if s.name in wrong}
+    if group.parts:
+        sources = {s.name: _source_in_parts(s, group, here) for s in kept}
+    else:
+        needed = [(dataset.id, archive) for archive in dataset.needed_by(name)]
+        source = digest([unpacked[key].digest for key in needed if key in unpacked])
+        sources = dict.fromkeys((s.name for s in kept), source)
+    return _Matched(kept, failures, sources, left_out, known)
+
+
+def _is_left_out(errors: Iterable[KnownError]) -> bool:
+    return any(error.done == "left out" for error in errors)
+
+
+def _source_in_parts(subject: Subject, group: FileGroup, here: Mapping[str, Unpacked]) -> str:
+    """The archives of one subject: a part that comes later makes no other of it."""
+    files = subject.files.values()
+    return digest(
+        [
+            archive.digest
+            for name, archive in here.items()
+            if name not in group.parts or any(f.is_relative_to(archive.folder) for f in files)
+        ]
+    )
 
 
 def _split_with(selection: Selection, group: str) -> list[str]:
@@ -155,12 +211,25 @@ def _plan(
     own = {f"{prefix}{s.patient}": splits[s.patient] for s in matched.subjects}
     subjects = [replace(s, patient=f"{prefix}{s.patient}") for s in matched.subjects]
     folder = settings.raw / dataset.id / "staged" / str(settings.resolution) / name
-    basis = basis_of(group, settings.resolution, matched.source)
+    sources = {s.name: matched.sources.get(s.name, "") for s in subjects}
+    basis = {
+        source: basis_of(group, settings.resolution, source) for source in set(sources.values())
+    }
     jobs = [
-        _job(dataset.id, name, group, subject, settings.resolution, folder, basis)
-        for subject in subjects
+        _job(dataset.id, name, group, s, settings.resolution, folder, basis[sources[s.name]])
+        for s in subjects
     ]
-    return GroupPlan(dataset, name, group, jobs, own, matched.failures, folder)
+    return GroupPlan(
+        dataset=dataset,
+        name=name,
+        group=group,
+        jobs=jobs,
+        splits=own,
+        failures=matched.failures,
+        folder=folder,
+        left_out=matched.left_out,
+        known_errors=matched.known_errors,
+    )
 
 
 def _job(

@@ -45,7 +45,7 @@ def packed_before(plan: GroupPlan, fingerprint: str | None) -> GroupOutcome | No
         return None
     if memory["outcome"]["failed"]:  # may have been mended
         return None
-    said = {**memory["outcome"], "expected": plan.group.subjects, "was_there": True}
+    said = {**memory["outcome"], "expected": plan.expected, "was_there": True}
     return GroupOutcome(**said)
 
 

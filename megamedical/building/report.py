@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from megamedical.building.group_job import PackedGroup
 from megamedical.errors import MegaMedicalError
 from megamedical.subjects.subject import Failure
 
+if TYPE_CHECKING:
+    from megamedical.building.group_plan import GroupPlan
+
 
 @dataclass(frozen=True)
 class Missing:
-    """Something that cannot be had here, the groups left out for it, and what to do."""
+    """Something that cannot be had here, the groups left out for it, and what to do.
+
+    Groups `in_part` are built from the other parts of the whole that it is one of.
+    """
 
     what: str
     groups: Sequence[str]
     remedy: str
+    in_part: Sequence[str] = ()
 
     @classmethod
-    def for_want_of(cls, error: Exception, groups: Sequence[str]) -> Missing:
+    def for_want_of(
+        cls, error: Exception, groups: Sequence[str], in_part: Sequence[str] = ()
+    ) -> Missing:
         """The groups that an error leaves out."""
         problem = error.problem if isinstance(error, MegaMedicalError) else str(error)
         remedy = error.remedy if isinstance(error, MegaMedicalError) else ""
-        return cls(problem, groups, remedy)
+        return cls(problem, groups, remedy, in_part)
 
 
 @dataclass(frozen=True)
 class GroupOutcome:
     """What became of one group: a row of the summary.
 
-    `expected` subjects are its manifest's. Of `tasks`, `empty_tasks` show no pixel of their label
-    in any subject.
+    `expected` subjects are those of the whole distribution without the `left_out`, which are known
+    to be wrong. Of `tasks`, `empty_tasks` show no pixel of their label in any subject.
     """
 
     path: str
@@ -43,16 +53,23 @@ class GroupOutcome:
     images: int
     masks: int
     was_there: bool
+    left_out: int = 0
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a part only of the whole distribution was here."""
+        return self.subjects + self.failed < self.expected
 
     @classmethod
     def of(
-        cls, path: str, expected: int, packed: PackedGroup | None, failures: Sequence[Failure]
+        cls, plan: GroupPlan, packed: PackedGroup | None, failures: Sequence[Failure]
     ) -> GroupOutcome:
         """The outcome of a group that was made now; nothing of it is packed where all failed."""
         return cls(
-            path=path,
+            path=plan.path,
+            left_out=len(plan.left_out),
             subjects=packed.subjects if packed else 0,
-            expected=expected,
+            expected=plan.expected,
             failed=len(failures),
             tasks=packed.tasks if packed else 0,
             empty_tasks=packed.empty_tasks if packed else 0,

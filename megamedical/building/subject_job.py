@@ -62,7 +62,7 @@ def fingerprint_of(basis: str, subject: Subject) -> str:
 
 def facts_that_matter(group: Group) -> dict[str, object]:
     """What a group says that its slices depend on; evidence and notes may change freely."""
-    said = {"title", "notes", "evidence", "subjects", "archives"}
+    said = {"title", "notes", "evidence", "subjects", "archives", "parts", "without_mask"}
     return {key: value for key, value in group.model_dump(mode="json").items() if key not in said}
 
 

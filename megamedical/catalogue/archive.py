@@ -14,7 +14,8 @@ class Archive(Facts):
 
     `name` is what it is called on disk and in a mirror; `sha256` or `md5` what it must hash to;
     `size` its length in bytes, or `roughly` where that is not known; `into` a folder that its
-    content is unpacked below, for archives whose files would otherwise have the same names.
+    content is unpacked below, for archives whose files would otherwise have the same names;
+    `password` what opens it, where its owners publish that.
     """
 
     name: FileName
@@ -24,6 +25,7 @@ class Archive(Facts):
     size: Annotated[int, Field(gt=0)] | None = None
     roughly: Annotated[int, Field(gt=0)] | None = None
     into: Annotated[str, StringConstraints(pattern=r"^([^./\\][^/\\]*)?$")] = ""
+    password: str | None = None
 
     @property
     def known_size(self) -> int:

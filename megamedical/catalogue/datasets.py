@@ -118,6 +118,9 @@ class Catalog(Mapping[str, DatasetManifest]):
                 chosen.setdefault(dataset, set()).add(group)
             else:
                 chosen[dataset] = set()
+        if not chosen and role:
+            there = ", ".join(sorted({known.role for known in self.values()}))
+            raise SelectionError(f"No dataset has the role {role}.", f"There are: {there}.")
         if not chosen:
             raise SelectionError("No dataset was chosen.", "Name one, or give --role or --all.")
         return [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
 from megamedical.catalogue.group import FileGroup
+from megamedical.catalogue.honesty_page import known_errors, leaks
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.catalogue.terms import Licence
 from megamedical.files.writing import whole_file
@@ -22,8 +23,8 @@ _HEAD = """\
 What the manifests in `manifests/datasets/` say, written by
 `python -m megamedical.catalogue.datasets_page`. A *task* is one label of one group, in one plane
 and one slicing. *Proven* says what was built from the manifest: the archives as they are
-distributed (real data), or tiny archives in their layout (miniature); what is known of the layout,
-and from where, is in the `evidence` of each group.
+distributed, with the number of subjects that were seen (real data), or tiny archives in their
+layout (miniature); what is known of the layout, and from where, is in the `evidence` of each group.
 """
 _COLLECTION = """\
 `--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`.
@@ -48,7 +49,8 @@ def page(datasets: Catalog) -> str:
     collection = [dataset for dataset in datasets.values() if dataset.role != "extra"]
     tables = [_table(_COLLECTION, collection), _table(_EXTRA, extra)]
     sections = ["\n".join(_section(dataset)) for dataset in datasets.values()]
-    return "\n\n".join([_HEAD.strip(), *tables, *sections]) + "\n"
+    honest = [leaks(datasets.values()), known_errors(datasets.values())]
+    return "\n\n".join([_HEAD.strip(), *tables, *honest, *sections]) + "\n"
 
 
 def tasks(group: FileGroup) -> int:
@@ -70,7 +72,11 @@ def _summary(dataset: DatasetManifest) -> Iterator[str]:
     yield f"{sum(map(tasks, dataset.groups.values())):,}" if dataset.groups else "drawn"
     yield dataset.access
     yield dataset.licence.name
-    yield dataset.proven if dataset.groups else "drawn"
+    yield _proof(dataset) if dataset.groups else "drawn"
+
+
+def _proof(dataset: DatasetManifest) -> str:
+    return f"{dataset.proven} ({dataset.proven_on:,})" if dataset.proven_on else dataset.proven
 
 
 def _section(dataset: DatasetManifest) -> Iterator[str]:

@@ -123,6 +123,10 @@ class FileGroup(Group):
     what else their file tells of them; `span` says which of them have a mask, where not all have.
     `array` is the name under which a file holds the image, `channel` the one of its
     channels that is meant, counted from 0. Groups of one `cohort` have the same patients.
+
+    `parts` are those of its archives of which each holds some of the subjects: it is built from
+    those that are here. `without_mask` are patterns of images that have no annotation by design,
+    such as those of a test set: where they lack their mask, nothing is wrong.
     """
 
     archives: tuple[str, ...] | None = None
@@ -140,11 +144,15 @@ class FileGroup(Group):
     array: str = ""
     channel: Annotated[int, Field(ge=0)] | None = None
     cohort: Slug | None = None
+    parts: tuple[str, ...] = ()
+    without_mask: tuple[str, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     evidence: tuple[str, ...] = ()
     notes: str = ""
 
-    _later = frozenset({"slices", "frames", "told", "span", "array", "channel", "cohort"})
+    _later = frozenset(
+        {"slices", "frames", "told", "span", "array", "channel", "cohort"}
+    ) | frozenset({"parts", "without_mask"})
 
     @model_validator(mode="after")
     def _uses_known_fields(self) -> Self:
@@ -167,6 +175,8 @@ class FileGroup(Group):
         if self.mask.union:
             known.add(self.mask.union)
         _expect_fields(known, *self.mask.patterns, self.mask.array)
+        for text in self.without_mask:
+            Pattern(text).check()
         return self
 
     @model_validator(mode="after")
@@ -197,6 +207,10 @@ class FileGroup(Group):
         if self.mask.decode == "threshold" and len(names) > 1:
             raise ValueError("`decode: threshold` gives one label; name no others in `labels:`")
         return self
+
+    def is_without_mask(self, image: str) -> bool:
+        """Whether an image has no annotation by design."""
+        return any(Pattern(text).match(image) for text in self.without_mask)
 
     @property
     def patterns(self) -> list[Pattern]:

@@ -168,6 +168,9 @@ def _show_plan(found: Plan, console: Console) -> None:
             say(console, f"  It belongs into {each.put_into}/, where `megamedical adopt` puts it.")
         elif each.how_to_get:
             say(console, f"{each.dataset}: {each.how_to_get}", "[yellow]first[/] ")
+        if each.in_part:
+            groups = ", ".join(each.in_part)
+            say(console, f"{groups}: built from the parts that are here.", "[yellow]in part[/] ")
     unknown = sum(len(each.unknown) for each in found.datasets)
     more = f", and {unknown} archives of unknown size" if unknown else ""
     say(

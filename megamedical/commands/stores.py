@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from megamedical.building.report import BuildReport
     from megamedical.store.store import Store
 
+
+class KnownErrorsChoice(StrEnum):
+    """What becomes of subjects that are known to be wrong, as `--known-errors` takes it."""
+
+    keep = "keep"
+    drop = "drop"
+
+
 _SHOWN = 20  # failures, before the summary points to the table
 _MANY = 12  # groups of a dataset, before the summary adds them up
 
@@ -58,6 +67,10 @@ def build(
     tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated dataset.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="Subjects of each of them.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
+    known_errors: Annotated[
+        KnownErrorsChoice,
+        typer.Option(help="Keep or drop the subjects that are certainly wrong, see docs."),
+    ] = KnownErrorsChoice.drop,
     no_checksum: NoChecksumOption = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     manifests: ManifestsOption = None,
@@ -93,6 +106,7 @@ def build(
             tasks=tasks,
             subjects=subjects,
             seed=seed,
+            known_errors=known_errors.value,
             checksum=not no_checksum,
             offline=offline,
             manifests=catalog(manifests),
@@ -189,7 +203,7 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
         shown.add_row(
             row["group"],
-            _of_expected(row["subjects"], row["expected"]),
+            _of_expected(row["subjects"], row["expected"] - row["failed"]),
             f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
             *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
             "was there" if row["was_there"] else "",
@@ -210,7 +224,17 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for missing in report.missing:
         say(console, missing.what, "[yellow]![/] ")
         say(console, f"  {missing.remedy}")
-        say(console, f"  Left out: {', '.join(missing.groups)}")
+        if missing.groups:
+            say(console, f"  Left out: {', '.join(missing.groups)}")
+        if missing.in_part:
+            say(console, f"  Built in part: {', '.join(missing.in_part)}")
+    left_out = sum(group.left_out for group in report.groups)
+    if left_out:
+        say(
+            console,
+            f"{left_out:,} subjects are left out, known to be wrong (docs/datasets.md says what "
+            "is); `--known-errors keep` takes them.",
+        )
     say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
 
 

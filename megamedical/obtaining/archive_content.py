@@ -55,7 +55,12 @@ def obtain_unpacked(
     if obtained.path.is_dir():
         return InPlace(obtained.path, obtained.sha256, archive.prefix)
     folder = raw / dataset.id / "unpacked" / archive.name
-    unpack(obtained.path, folder / archive.into, digest=obtained.sha256)
+    unpack(
+        obtained.path,
+        folder / archive.into,
+        digest=obtained.sha256,
+        password=archive.password,
+    )
     return Unpacked(folder, obtained.sha256)
 
 

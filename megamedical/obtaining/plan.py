@@ -36,6 +36,7 @@ class DatasetPlan:
         store: bytes in the store, about.
         how_to_get: the steps by hand, for what is not here.
         put_into: the folder for it.
+        in_part: groups that would be built from those of their parts that are here.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class DatasetPlan:
     store: int
     how_to_get: str
     put_into: Path
+    in_part: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -136,6 +138,11 @@ def _plan(selection: Selection, raw: Path, mirror: Path | None, resolution: int)
         store=_in_store(selection, resolution),
         how_to_get=dataset.how_to_get if wanted else "",
         put_into=archive_folder(raw, dataset),
+        in_part=tuple(
+            f"{dataset.id}/{name}"
+            for name in selection.groups
+            if dataset.suffice(name, found) and not found.keys() >= {*dataset.needed_by(name)}
+        ),
     )
 
 

@@ -71,7 +71,9 @@ SUBJECTS = _table(
     ("spacing", pa.list_(pa.float32()), "mm between voxels, in the order of `shape`"),
     ("shape", pa.list_(pa.int32()), "voxels (Z, Y, X) in canonical order, or pixels (H, W)"),
     ("orientation", pa.string(), "axes (i, j, k) of the file, e.g. RAS; empty for pictures"),
+    ("known_errors", pa.list_(pa.string()), "what is known to be wrong, see docs/datasets.md"),
 )
+_LATER = {"known_errors"}  # columns that stores of earlier versions lack
 
 *_EARLY, _LAST = get_args(Stage)
 _STAGES = f"{', '.join(_EARLY)} or {_LAST}"
@@ -149,6 +151,10 @@ def decode_table(content: bytes, name: str) -> pa.Table:
         uncounted = pa.array([-1] * len(table), pa.int32())
         place = table.column_names.index("test") + 1
         table = table.add_column(place, TASKS.field("empty"), uncounted)
+    for place, column in enumerate(TABLES[name]):
+        if column.name in _LATER and column.name not in table.column_names:
+            nothing = pa.array([[]] * len(table), column.type)
+            table = table.add_column(place, column, nothing)
     if not table.schema.equals(TABLES[name]):
         raise StoreError(
             f"{name}.parquet has other columns than this version of megamedical writes",

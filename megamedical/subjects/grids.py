@@ -18,7 +18,7 @@ from megamedical.reading.volume import Volume
 # corners of a large volume most. Below half a voxel, each voxel of a mask is still nearest to its
 # own of the image.
 NEAR = 0.5  # voxels of the image
-ALIKE = 0.01  # difference of two spacings, as a share: what corners show too little of a few slices
+ALIKE = 0.005  # difference of two spacings, as a share: corners show little of a few slices
 _STRAIGHT = 1e-3  # largest component of an axis across the body's, which is not worth a word
 
 

@@ -14,17 +14,18 @@ from megamedical.reading.parts import has_entry
 from megamedical.subjects.frames import parts_of
 from megamedical.subjects.images import Image, images_of, matches_of
 from megamedical.subjects.lookups import with_lookups
-from megamedical.subjects.masks import WITHOUT_IMAGE, Masks
+from megamedical.subjects.masks import WITHOUT_IMAGE, WITHOUT_MASK, Masks
 from megamedical.subjects.subject import Failure, Subject, Tree
 
 
 def find_subjects(
-    dataset: str, name: str, group: FileGroup, tree: Tree
+    dataset: str, name: str, group: FileGroup, tree: Tree, *, is_part: bool = False
 ) -> tuple[list[Subject], list[Failure]]:
     """The subjects of a group, in the order of their names, and what could not be matched.
 
     An image without its mask, a mask without an image, an image whose lookup finds nothing, and two
-    images that would be one subject are failures of stage `match`.
+    images that would be one subject are failures of stage `match`. Of a part (`is_part`) of a whole
+    that has its images and its masks in archives apart, those alone are none that lack each other.
     """
     excluded = {subject for exclusion in group.exclude for subject in exclusion.subjects}
     masks = Masks(group, tree)
@@ -43,8 +44,10 @@ def find_subjects(
                 if is_wanted and _is_annotated(fields, group, masks, tree):
                     subjects.append(_subject(image, fields, group, masks, tree))
         except SubjectError as error:
-            failures.append(Failure.of(dataset, name, Path(image.paths[0]).name, error))
-    for text in group.mask.patterns:
+            lacks_mask = error.reason.startswith(f"{WITHOUT_MASK} ")
+            if not (lacks_mask and (is_part or group.is_without_mask(image.paths[0]))):
+                failures.append(Failure.of(dataset, name, Path(image.paths[0]).name, error))
+    for text in () if is_part else group.mask.patterns:
         for path, _ in matches_of(Pattern(text, pattern), tree):
             if path not in claimed:
                 orphan = SubjectError("match", path, WITHOUT_IMAGE)

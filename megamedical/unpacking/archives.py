@@ -25,6 +25,7 @@ from megamedical.files.disk import explain_full, is_full
 from megamedical.files.linking import link_or_copy
 from megamedical.files.locking import held
 from megamedical.unpacking.marker import Marker
+from megamedical.unpacking.password import published
 from megamedical.unpacking.rar_files import names_in_rar, read_rar
 from megamedical.unpacking.safe_folder import GENEROUS, MARKER, Limits, Refused, SafeFolder, is_junk
 from megamedical.unpacking.seven_zip import names_in_seven_zip, read_seven_zip
@@ -78,6 +79,7 @@ def unpack(
     folder: Path,
     *,
     digest: str | None,
+    password: str | None = None,
     limits: Limits = GENEROUS,
     tell: Callable[[str], None] | None = None,
 ) -> Path:
@@ -94,7 +96,8 @@ def unpack(
     What systems leave behind (`__MACOSX`, `._*`, `.DS_Store`, `Thumbs.db`) is left out. Where an
     archive holds nothing but another, as repositories of data wrap what their owners gave them, the
     content of that one comes out. Of members with the same name the last one counts. A link becomes
-    the file or the folder of files that it points to; one that points to neither is left out.
+    the file or the folder of files that it points to; one that points to neither is left out. A
+    `password` is that of the archive, where its owners publish it.
 
     Raises:
         ArchiveError: the archive is damaged, encrypted without a password, needs a reader that is
@@ -113,11 +116,13 @@ def unpack(
         tell=tell,
     ):
         if not marker.is_kept(folder):
-            _replace(folder, archive, marker, limits)
+            _replace(folder, archive, marker, password, limits)
     return folder
 
 
-def _replace(folder: Path, archive: Path, marker: Marker, limits: Limits) -> None:
+def _replace(
+    folder: Path, archive: Path, marker: Marker, password: str | None, limits: Limits
+) -> None:
     """Unpack beside a folder, and put the whole into its place; its lock must be held."""
     _sweep(folder)
     own = secrets.token_hex(8)
@@ -125,8 +130,9 @@ def _replace(folder: Path, archive: Path, marker: Marker, limits: Limits) -> Non
     try:
         with explain_full(folder.parent, marker.size, f"unpacking {archive.name}"):
             new.mkdir()
-            _fill(new, archive, limits)
-            _unwrap(new, archive, limits)
+            with published(password):
+                _fill(new, archive, limits)
+                _unwrap(new, archive, limits)
             marker.write(new)
         if folder.exists():
             folder.rename(old)

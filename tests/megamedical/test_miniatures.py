@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import zarr
@@ -73,9 +75,32 @@ def test_every_dataset_of_the_catalogue_is_built_by_a_test():
 
 
 def test_a_manifest_says_what_it_was_proven_on():
-    for name, dataset in CATALOGUE.items():
-        if name != "synthetic":
-            assert dataset.proven == ("real data" if name in BUILT_ELSEWHERE else "miniature")
+    for name in BUILT_ELSEWHERE - {"synthetic"}:
+        assert CATALOGUE[name].proven == "real data"
+    for name in MINIATURES:
+        assert CATALOGUE[name].proven in ("real data", "miniature")
+
+
+def test_every_dataset_says_what_one_person_has_several_of():
+    silent = [name for name, each in CATALOGUE.items() if not each.of_one_person]
+    assert silent == ["synthetic"]
+
+
+def test_every_known_error_names_subjects_as_they_are_called():
+    """A name that no subject of the group can have would leave out nobody."""
+    for dataset in CATALOGUE.values():
+        for name in dataset.groups:
+            known = dataset.known_wrong(name)
+            shapes = {re.sub("[0-9]+", "0", subject) for subject in known}
+            if dataset.id != "bbbc038":  # whose names are hashes
+                assert len(shapes) <= 1, (dataset.id, shapes)
+
+
+def test_the_number_of_further_datasets_is_that_of_the_catalogue():
+    extra = sum(dataset.role == "extra" for dataset in CATALOGUE.values())
+    others = len(CATALOGUE) - extra
+    readme = (manifest_folder().parent / "README.md").read_text(encoding="utf-8")
+    assert f"the {others} datasets, and {extra} more" in readme
 
 
 def test_the_page_of_datasets_is_up_to_date():

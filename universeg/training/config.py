@@ -16,6 +16,7 @@ from universeg.training.augmentation import Augmentation
 from universeg.training.data.tasks import TaskChoice
 from universeg.training.drawn.families import DrawnTasks
 
+_WHOLE = {"support_sizes"}  # those that were said before would come again
 _PRESETS = files("universeg.training") / "presets"
 
 
@@ -208,5 +209,6 @@ def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     merged = dict(settings)
     for name, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merged(merged[name], value) if both else value
+        is_whole = name in _WHOLE
+        merged[name] = _merged(merged[name], value) if both and not is_whole else value
     return merged

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from megamedical.errors import Unobtainable
 from megamedical.obtaining.fetch import fetch
 
 CACHE = "UNIVERSEG_CACHE"
+
+_NAME_ONE = f"Name a folder that can be written to in the variable {CACHE}."
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def obtain(name: str) -> Path:
     must hold it to the layout of the network.
 
     Raises:
-        Unobtainable: it cannot be downloaded.
+        Unobtainable: it cannot be downloaded, or there is nowhere to keep it.
         ArchiveError: the disk is full.
     """
     release = RELEASES[name]
@@ -58,6 +62,7 @@ def obtain(name: str) -> Path:
         return Path(__file__).parent / "released" / release.place
     path = cache() / Path(release.place).name
     if not path.exists():
+        _expect_writable(path.parent)
         print(release.terms, file=sys.stderr)
         fetch([release.place], path, expected=None, size=None)
     return path
@@ -74,10 +79,17 @@ def file_of(weights: str | Path) -> Path:
 
 
 def cache() -> Path:
-    """The folder for what was downloaded: `$UNIVERSEG_CACHE`, or the platform's own for caches."""
+    """The folder for what was downloaded: `$UNIVERSEG_CACHE`, or the platform's own for caches.
+
+    Raises:
+        Unobtainable: the user has no home, and no folder was named.
+    """
     if chosen := os.environ.get(CACHE):
         return Path(chosen)
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError as error:  # no HOME, and a user whom the system does not know
+        raise Unobtainable("This user has no home to keep weights in", _NAME_ONE) from error
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "universeg"
     if sys.platform == "win32":
@@ -85,3 +97,19 @@ def cache() -> Path:
             Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "universeg" / "Cache"
         )
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "universeg"
+
+
+def _expect_writable(folder: Path) -> None:
+    """Make a folder, and make sure that files can be put there.
+
+    Raises:
+        Unobtainable: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Unobtainable(
+            f"Weights cannot be kept in {folder}: {error.strerror}", _NAME_ONE
+        ) from error

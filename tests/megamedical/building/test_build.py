@@ -78,6 +78,7 @@ COLUMNS = {
         "train": COUNT,
         "dev": COUNT,
         "test": COUNT,
+        "empty": COUNT,
         "fingerprint": STRING,
     },
     "examples": {

@@ -51,7 +51,7 @@ class Host:
 
     def url(self, content: bytes = SCANS, name="a b.zip", user="") -> str:
         (self.folder / name).write_bytes(content)
-        os.utime(self.folder / name, (len(content), content[0]))
+        os.utime(self.folder / name, (len(content), sum(content)))
         return f"ftp://{user}127.0.0.1:{self.port}/{name.replace(' ', '%20')}"
 
 

@@ -73,6 +73,42 @@ def test_has_the_names_and_shapes_of_the_released_weights():
     assert sum(tensor.numel() for tensor in state.values()) == 1_182_785
 
 
+ADDED = [{"normalise": True}, {"attention_heads": 2}, {"normalise": True, "attention_heads": 3}]
+
+
+@pytest.mark.parametrize("added", ADDED)
+def test_what_is_added_gives_the_same_however_the_work_is_arranged(added):
+    torch.manual_seed(0)
+    network = UniverSeg((5, 4, 6), (3, 7), **added).double()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    query, images, labels = episode(queries=3, support=5, supports=1)
+    each = [tensor.expand(3, *tensor.shape[1:]) for tensor in (images, labels)]
+    network.pairs_at_once = 10**6
+    expected = network(query, *each)
+    for pairs in (1, 2, 7):
+        network.pairs_at_once = pairs
+        torch.testing.assert_close(network(query, *each), expected)
+        torch.testing.assert_close(network(query, images, labels), expected)
+    shuffled = network(query, *(tensor.flip(1) for tensor in each))
+    torch.testing.assert_close(shuffled, expected)
+    assert not torch.allclose(UniverSeg((5, 4, 6), (3, 7)).double()(query, *each), expected)
+
+
+def test_attention_begins_as_nothing():
+    torch.manual_seed(3)
+    network = UniverSeg((4, 4), (4,), attention_heads=2)
+    plain = UniverSeg((4, 4), (4,))
+    plain.load_state_dict(network.state_dict(), strict=False)
+    given = episode(dtype=torch.float32)
+    torch.testing.assert_close(network(*given), plain(*given))
+
+
+def test_heads_share_the_features():
+    with pytest.raises(ValueError, match="3 attention heads cannot share 4 features"):
+        UniverSeg((4, 4), (4,), attention_heads=3)
+
+
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden is not here")
 @pytest.mark.parametrize("case", ["B1_S1", "B2_S5", "B1_S16"])
 def test_gives_the_logits_of_the_reference_network(case):

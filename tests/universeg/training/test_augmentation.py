@@ -16,6 +16,7 @@ from universeg.training.augmentation import (
     ImageAugmentation,
     TaskAugmentation,
     augment,
+    augment_batch,
 )
 from universeg.training.augmentation.filters import edges
 from universeg.training.augmentation.geometry import FIELD, bent, placed, read_at, unmoved
@@ -335,6 +336,43 @@ def test_what_is_drawn_in_task_is_drawn_for_each(name):
     settings = with_probability(1, [("image", name)], **SURE.get(name, {}))
     found, _ = augment(image, label, settings, 0)
     assert all(not torch.equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("settings", [Augmentation(), everything()])
+def test_an_episode_is_augmented_alike_in_any_batch(settings):
+    images, labels = episode(count=12, size=24)
+    batch = images.view(4, 3, 24, 24), labels.view(4, 3, 24, 24)
+    seeds = [5, (5, 1), (5, 2), 9]
+    found = torch.stack(augment_batch(*batch, settings, seeds))
+    assert torch.equal(torch.stack(batch), torch.stack([images, labels]).view_as(found))
+    for number, seed in enumerate(seeds):
+        alone = augment(batch[0][number], batch[1][number], settings, seed)
+        torch.testing.assert_close(found[:, number], torch.stack(alone), atol=1e-6, rtol=0)
+    order = [2, 0, 3, 1]
+    other = augment_batch(*(part[order] for part in batch), settings, [seeds[n] for n in order])
+    torch.testing.assert_close(torch.stack(other), found[:, order], atol=1e-6, rtol=0)
+
+
+def test_each_task_of_a_batch_has_its_own_draws():
+    image, label = (plane.expand(6, 5, -1, -1) for plane in episode(count=1))
+    settings = with_probability(1, [("task", name) for name in TASK if name != "noise"])
+    images, labels = augment_batch(image, label, settings, range(6))
+    for found in (images, labels):
+        assert torch.equal(found, found[:, :1].expand_as(found))
+    assert all(not torch.equal(images[0], other) for other in images[1:])
+
+
+def test_what_both_levels_move_is_interpolated_once():
+    """A quarter turn of the task and three of each image: nothing is blurred, nothing is lost."""
+    turning = Augmentation.none().model_dump()
+    for level, degrees in (("task", 90), ("image", 270)):
+        turning[level]["affine"] |= {"probability": 1, "degrees": (degrees, degrees)}
+        turning[level]["affine"] |= {"translate": 0, "scale": (1, 1)}
+    noise = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for before, after in zip(
+        noise, augment(*noise, Augmentation.model_validate(turning), 0), strict=True
+    ):
+        torch.testing.assert_close(after, before, atol=1e-4, rtol=0)
 
 
 def test_nothing_drawn_is_nothing_changed():

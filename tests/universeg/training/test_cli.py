@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from PIL import Image
 from tiny_store import Discs, write_store
 from typer.testing import CliRunner
 
@@ -46,6 +47,22 @@ def test_slices_are_kept_where_it_is_said(train, tmp_path):
     assert "Slices are kept on the disk: as asked" in result.output
     settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert settings["cache"] == "none"
+
+
+def test_draws_tasks_in_place_of_training(train, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    result = train("--preview-tasks", sheet, "--preset", "base")
+    assert result.exit_code == 0, result.output
+    assert Image.open(sheet).height > 3 * 10 * 100  # three of the store and of each family
+    assert not (tmp_path / "run").exists()
+
+
+def test_trains_on_several_stores(train, tmp_path):
+    write_store(tmp_path / "second", Discs("second"))
+    result = train("--store", tmp_path / "second")
+    assert result.exit_code == 0
+    card = read_card(tmp_path / "run" / "best.safetensors")
+    assert set(card.groups) == {"plain/discs", "second/discs"}
 
 
 def test_a_setting_that_is_none_is_told_with_those_that_are(train):

@@ -78,6 +78,18 @@ def test_what_comes_last_counts(tmp_path):
     assert resolve("demo", changes=["optimiser={warm_up: 2}"]).optimiser.warm_up == 2
 
 
+def test_support_sizes_are_said_as_a_whole():
+    assert set(resolve("base").support_sizes) == {1, 2, 4, 8, 16, 32, 64}
+    assert resolve("base", changes=["support_sizes={8: 2}"]).support_sizes == {8: 2}
+    assert resolve("base", changes=["support_sizes={}"]).support_sizes == {}
+
+
+def test_settings_of_every_preset_are_read_as_they_were_written(tmp_path):
+    for preset in presets():
+        save_config(resolve(preset), tmp_path / "config.yaml")
+        assert load_config(tmp_path / "config.yaml") == resolve(preset)
+
+
 def test_augmentation_can_be_turned_off_and_some_of_it_on_again():
     assert resolve("v1", changes=["augmentation=none"]).augmentation == Augmentation.none()
     flips = ["augmentation=none", "augmentation.task.flip_vertically.probability=0.5"]

@@ -12,6 +12,7 @@ import sys
 import types
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import own_models
 import pytest
@@ -22,6 +23,7 @@ from tiny_store import Discs, write_store
 from megamedical import open_store
 from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import sha256_of
+from megamedical.files.locking import InUseError
 from megamedical.reporting.progress import Silence
 from universeg.training import command, learner, run
 from universeg.training.augmentation import Augmentation
@@ -32,8 +34,10 @@ from universeg.training.data import opening
 from universeg.training.data.cache import open_arrays
 from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Reader
+from universeg.training.data.stores import joined as joined_stores
 from universeg.training.data.tasks import TaskChoice, TaskError, choose_tasks
 from universeg.training.evaluation import Score
+from universeg.training.folder import Folder
 from universeg.training.run import TrainingError, train
 from universeg.training.team import Team, joined
 from universeg.weights.files import read_card
@@ -440,6 +444,95 @@ def together(store, outs, *configs: Config):
         process.join(PATIENCE)
         process.kill()  # one that waits for the other would do so for ever
     return [process.exitcode for process in processes]
+
+
+class TestWhatMakesAStep:
+    DRAWING: ClassVar = {
+        "support_sizes": {1: 1, 3: 1},
+        "pairs": 6,
+        "batch_size": 4,
+        "running_mean": 0.9,
+        "drawn": {"share": 0.6},
+    }
+
+    def test_a_run_goes_on_with_the_tasks_and_the_mean_that_would_have_come(self, store, tmp_path):
+        trained(store, tmp_path / "unbroken", **self.DRAWING)
+        trained(store, tmp_path / "run", steps=6, **self.DRAWING)
+        trained(store, tmp_path / "run", **self.DRAWING)
+        found, wanted = (checkpoint(tmp_path / out) for out in ("run", "unbroken"))
+        assert_equal(found["learner"], wanted["learner"])
+        assert wanted["learner"]["mean"].keys() == wanted["learner"]["model"].keys()
+
+    def test_the_same_run_gives_the_same_file(self, store, tmp_path):
+        first, second = (trained(store, tmp_path / name, **self.DRAWING) for name in "ab")
+        assert first.weights.read_bytes() == second.weights.read_bytes()
+
+    def test_the_running_mean_is_what_is_judged_and_saved(self, store, tmp_path):
+        outcome = trained(store, tmp_path / "run", steps=5, running_mean=0.9)
+        state = checkpoint(tmp_path / "run")["learner"]
+        assert_equal(dict(load_model(outcome.weights).state_dict()), state["mean"])
+        name = "out_conv.conv.weight"
+        assert not torch.equal(state["mean"][name], state["model"][name])
+
+    def test_the_running_mean_is_one(self):
+        network = torch.nn.BatchNorm1d(1)
+        mean = learner.RunningMean(network, 0.5)
+        expected = network.weight.item()
+        for step, value in enumerate((4.0, -2.0, 3.0)):
+            kept = min(0.5, (1 + step) / (10 + step))
+            expected = kept * expected + (1 - kept) * value
+            torch.nn.init.constant_(network.weight, value)
+            network.num_batches_tracked += 1
+            mean.update(network, step)
+        assert mean.network.weight.item() == pytest.approx(expected)
+        assert mean.network.num_batches_tracked == 3
+
+    def test_a_run_by_the_clock_ends_in_time_and_slows_down(self, store, tmp_path, monkeypatch):
+        seconds = iter(range(0, 10**6, 10))
+        monkeypatch.setattr(run.Clock, "spent", property(lambda _: float(next(seconds))))
+        falling = {"optimiser": {"learning_rate": 1e-2, "decay": "cosine"}}
+        heard = Heard()
+        outcome = trained(
+            store, tmp_path / "run", listener=heard, steps=10**6, minutes=1, **falling
+        )
+        assert len(heard.losses) == 7  # after 0, 10, ... 60 seconds
+        assert "1.0 of 1 minutes" in heard.said[-1]
+        (group,) = checkpoint(tmp_path / "run")["learner"]["optimiser"]["param_groups"]
+        assert group["lr"] == pytest.approx(0, abs=1e-9)
+        assert read_card(outcome.weights).step in (5, 7)
+        again = Heard()
+        trained(store, tmp_path / "run", listener=again, steps=10**6, minutes=1, **falling)
+        assert again.losses == []
+
+    def test_several_stores_are_learnt_from(self, store, tmp_path):
+        other = write_store(tmp_path / "store", Discs("further"))
+        outcome = trained(joined_stores([store, other]), tmp_path / "run")
+        assert set(read_card(outcome.weights).groups) == {
+            "plain/discs",
+            "other/discs",
+            "further/discs",
+        }
+
+
+def hold(out, told):
+    """Be a run that goes on for ever."""
+    with Folder(out).held():
+        told.set()
+        signal.pause()
+
+
+class TestTwoRunsInOneFolder:
+    def test_the_second_is_told_who_is_there_until_that_has_died(self, store, tmp_path):
+        out, told = tmp_path / "run", multiprocessing.get_context("forkserver").Event()
+        process = started(hold, out, told)
+        assert told.wait(PATIENCE)
+        with pytest.raises(InUseError, match=rf"{out} is in use: training, process {process.pid}"):
+            trained(store, out)
+        assert sorted(path.name for path in out.iterdir()) == [".lock", ".lock.holder"]
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        trained(store, out, steps=2)
+        assert (out / "best.safetensors").exists()
 
 
 class TestTwoProcesses:

@@ -14,7 +14,8 @@ from megamedical.errors import MegaMedicalError, Unobtainable
 from universeg import UniverSeg
 from universeg.weights import files as weights
 from universeg.weights import releases as release
-from universeg.weights.files import WeightsError
+from universeg.weights.card import ModelCard
+from universeg.weights.files import WeightsError, read_card
 from universeg.weights.models import load_model, load_universeg, save
 
 BLOCKS = ([3, 4, 5], [2, 6])
@@ -75,6 +76,56 @@ def test_reads_files_that_say_their_blocks_outside(network, tmp_path):
     save_file(network.state_dict(), tmp_path / "old.safetensors", metadata=said)
     assert_same(load_universeg(tmp_path / "old.safetensors"), network)
     assert_same(load_model(tmp_path / "old.safetensors"), network)
+
+
+def test_the_same_weights_make_the_same_file(tmp_path, network):
+    card = ModelCard(
+        model="universeg",
+        architecture={},
+        megamedical="1",
+        store="é",
+        groups={},
+        tasks=1,
+        unseen=(),
+        step=1,
+        scores={},
+        settings={},
+    )
+    for name in "abcdef":  # an order by chance would not stay the same six times
+        save(network, tmp_path / name, card)
+    assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
+    assert read_card(tmp_path / "a") == card
+
+
+@pytest.mark.parametrize("added", [{"normalise": True}, {"attention_heads": 2}])
+def test_keeps_what_was_added_to_a_network(tmp_path, added):
+    network = UniverSeg((4, 4), (4,), **added)
+    save(network, tmp_path / "a.safetensors")
+    for load in (load_universeg, load_model):
+        assert_same(load(tmp_path / "a.safetensors"), network)
+
+
+def test_a_network_like_v1_is_saved_as_before(saved):
+    with safe_open(saved, "pt") as file:
+        config = json.loads(file.metadata()["universeg"])
+    assert set(config["architecture"]) == {"encoder_blocks", "decoder_blocks"}
+
+
+def test_no_home_and_no_place_to_write_are_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("UNIVERSEG_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(lambda _: _raise(RuntimeError("no home"))))
+    with pytest.raises(Unobtainable, match="no home") as error:
+        load_universeg("v1")
+    assert "UNIVERSEG_CACHE" in error.value.remedy
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("UNIVERSEG_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(Unobtainable, match=r"Weights cannot be kept in .*below") as error:
+        load_universeg("v1")
+    assert "UNIVERSEG_CACHE" in error.value.remedy
+
+
+def _raise(error):
+    raise error
 
 
 def test_saves_any_memory_layout(tmp_path, network):

@@ -57,14 +57,18 @@ def open_reading(
     if place == "device":
         workers = 0  # the device gathers them itself
     if workers:
-        workers = _affordable(config, workers, team, say)
+        workers = affordable_workers(config, workers, team, say)
     say(f"Slices are kept {_PLACES[place]}: {why}. Training on {device}.")
     ahead = not workers and device.type == "cuda" and place != "device"
     return Reading(Reader(open_arrays(store, groups, place, device), device), workers, ahead)
 
 
-def _affordable(config: Config, workers: int, team: Team, say: Callable[[str], None]) -> int:
-    """So many workers, or none where they were not asked for and cannot pass on what they read."""
+def affordable_workers(config: Config, workers: int, team: Team, say: Callable[[str], None]) -> int:
+    """So many workers, or none where they were not asked for and cannot pass on what they read.
+
+    Raises:
+        CacheError: they were asked for, and cannot.
+    """
     sizes = list(config.support_sizes) or [config.support_size]
     most = max(episodes_of(config, size, team.size) // team.size * (1 + size) for size in sizes)
     try:

@@ -12,12 +12,21 @@ from tiny_store import Discs, write_store
 
 from megamedical.store.array_reader import Slices
 from universeg.training.augmentation import Augmentation, augment
+from universeg.training.config import Config
 from universeg.training.data import loading
-from universeg.training.data.cache import CacheError, bytes_of, choose_cache, open_arrays
+from universeg.training.data.cache import (
+    CacheError,
+    bytes_of,
+    choose_cache,
+    expect_room_to_pass,
+    open_arrays,
+)
 from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Loader, Reader
+from universeg.training.data.opening import affordable_workers
 from universeg.training.data.steps import Step
 from universeg.training.data.tasks import TaskChoice, choose_tasks
+from universeg.training.team import Team
 
 CPU = torch.device("cpu")
 SEED = 7
@@ -213,6 +222,21 @@ class TestTheCache:
             with pytest.raises(CacheError, match="Workers cannot share") as error:
                 kept("host", 600 // refused.get("processes", 1), **refused)
             assert "workers=0" in error.value.remedy
+
+    def test_has_room_for_what_workers_pass_on(self):
+        expect_room_to_pass(299, 2)
+        with pytest.raises(CacheError, match=r"pass 2 batches of 0 MB on: .* free in /") as error:
+            expect_room_to_pass(300, 2)
+        assert "--shm-size" in error.value.remedy
+
+    def test_leaves_workers_out_where_they_cannot_pass_on_what_nobody_asked_for(self):
+        said = []
+        alone = Team(0, 1, CPU)
+        config = Config(resolution=16, support_size=1, batch_size=1)
+        assert affordable_workers(config, 2, alone, said.append) == 0
+        assert "Workers cannot pass" in said[0]
+        with pytest.raises(CacheError):
+            affordable_workers(config.model_copy(update={"workers": 2}), 2, alone, said.append)
 
     def test_knows_what_the_slices_take(self, store):
         taken = sum(
