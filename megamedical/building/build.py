@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from megamedical.building.group_job import DamagedRecords, GroupJob, PackedGroup, pack
 from megamedical.building.group_plan import GroupPlan, Settings, plan_groups
 from megamedical.building.leftovers import at_work_in
-from megamedical.building.packed_before import packed_before, remember
+from megamedical.building.packed_before import all_packed_before, remember
 from megamedical.building.record import Staged
 from megamedical.building.report import BuildReport, GroupOutcome, Missing
 from megamedical.building.subject_job import Job, process
@@ -131,7 +131,7 @@ class _Build:
     def run(self, chosen: Sequence[Selection]) -> BuildReport:
         unpacked = self._obtain(chosen)
         plans = self._match(chosen, unpacked)
-        there = _there(plans, self.attributes)
+        there = all_packed_before(plans, self.attributes.groups)
         todo = [plan for plan in plans if plan.path not in there]
         failures = self._process(todo)
         made: dict[str, GroupOutcome] = {}
@@ -139,7 +139,9 @@ class _Build:
         if todo:
             doing = f"building {', '.join(sorted({plan.dataset.id for plan in todo}))}"
             with publishing.turn(self.location, doing=doing, tell=self.listener.say) as turn:
-                there = _there(plans, turn.attributes)  # another build may have been here
+                there = all_packed_before(
+                    plans, turn.attributes.groups
+                )  # another build may have been here
                 todo = [plan for plan in todo if plan.path not in there]
                 attributes = turn.attributes
                 if todo:
@@ -155,10 +157,7 @@ class _Build:
         )
 
     def _remember(
-        self,
-        plans: Sequence[GroupPlan],
-        packed: Mapping[str, PackedGroup],
-        failures: Failures,
+        self, plans: Sequence[GroupPlan], packed: Mapping[str, PackedGroup], failures: Failures
     ) -> dict[str, GroupOutcome]:
         made = {}
         for plan in plans:
@@ -318,12 +317,6 @@ class _Build:
         for group in packed.values():
             shutil.rmtree(group.tables, ignore_errors=True)
         return attributes
-
-
-def _there(plans: Sequence[GroupPlan], attributes: StoreAttributes) -> dict[str, GroupOutcome]:
-    """The outcomes of earlier builds, of groups that the store has as they would be built now."""
-    groups = attributes.groups
-    return {p.path: found for p in plans if (found := packed_before(p, groups.get(p.path)))}
 
 
 def _records(plan: GroupPlan, failures: Failures) -> dict[str, Staged]:
