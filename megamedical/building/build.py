@@ -139,15 +139,14 @@ class _Build:
         if todo:
             doing = f"building {', '.join(sorted({plan.dataset.id for plan in todo}))}"
             with publishing.turn(self.location, doing=doing, tell=self.listener.say) as turn:
-                there = all_packed_before(
-                    plans, turn.attributes.groups
-                )  # another build may have been here
+                # Another build may have been here meanwhile.
+                there = all_packed_before(plans, turn.attributes.groups)
                 todo = [plan for plan in todo if plan.path not in there]
                 attributes = turn.attributes
                 if todo:
                     packed = self._pack(todo, failures, turn)
                     attributes = self._publish(todo, packed, failures, turn)
-                    made = self._remember(todo, packed, failures)
+                    made = remember(todo, packed, failures)
         return BuildReport(
             store=str(self.location),
             groups=[(there | made)[plan.path] for plan in plans],
@@ -155,17 +154,6 @@ class _Build:
             missing=self.missing,
             fingerprint=attributes.fingerprint,
         )
-
-    def _remember(
-        self, plans: Sequence[GroupPlan], packed: Mapping[str, PackedGroup], failures: Failures
-    ) -> dict[str, GroupOutcome]:
-        made = {}
-        for plan in plans:
-            group = packed.get(plan.path)
-            made[plan.path] = GroupOutcome.of(plan, group, failures[plan.path])
-            if group:
-                remember(plan, group.fingerprint, made[plan.path])
-        return made
 
     def _obtain(self, chosen: Sequence[Selection]) -> dict[tuple[str, str], Unpacked]:
         """Every archive that is needed, unpacked, by dataset and name."""
