@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from megamedical.building.group_job import PackedGroup
 from megamedical.building.group_plan import GroupPlan
 from megamedical.building.report import GroupOutcome
 from megamedical.building.subject_job import digest
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file
-from megamedical.subjects.subject import Failure
 
 _NAME = "packed.json"
 _MOST = 32  # stores, or versions of a manifest, that share a folder of records
 
 
-def remember(
-    plans: Iterable[GroupPlan],
-    packed: Mapping[str, PackedGroup],
-    failures: Mapping[str, Sequence[Failure]],
-) -> dict[str, GroupOutcome]:
-    """The outcomes of groups, by their paths; of those that were packed it is noted from what."""
-    made = {}
-    for plan in plans:
-        group = packed.get(plan.path)
-        made[plan.path] = GroupOutcome.of(plan, group, failures[plan.path])
-        if group:
-            _note(plan, group.fingerprint, made[plan.path])
-    return made
-
-
-def _note(plan: GroupPlan, fingerprint: str, outcome: GroupOutcome) -> None:
+def remember(plan: GroupPlan, fingerprint: str, outcome: GroupOutcome) -> None:
     """Note what a group was made from, beside its records."""
     memory = {"fingerprint": fingerprint, "outcome": vars(outcome)}
     others = {inputs: each for inputs, each in _memories(plan).items() if inputs != plan.inputs}
