@@ -99,7 +99,7 @@ def tables(subjects: int, areas: np.ndarray, checksum: str) -> dict[str, pa.Tabl
     ]
     columns = [[dataset] * subjects, [group] * subjects, names, names, splits]
     columns += [[[]] * subjects, [[each] for each in file], [[1.0] * 3] * subjects]
-    columns += [[[64] * 3] * subjects, ["RAS"] * subjects]
+    columns += [[[64] * 3] * subjects, ["RAS"] * subjects, [[]] * subjects]
     return {
         "groups": pa.Table.from_pylist([about], schema=TABLES["groups"]),
         "tasks": pa.Table.from_pylist(tasks, schema=TABLES["tasks"]),
