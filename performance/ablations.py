@@ -1,6 +1,7 @@
 """What pays in training: a row for each change of the recipe, with as much time for each.
 
     python performance/ablations.py --store STORE [--store ...] --work DIR [--minutes 10]
+    python performance/ablations.py --toy
 
 A row is the mean Dice on the dev split of datasets of role train and its 95 % interval over three
 seeds, beside that of the recipe: the preset `base`, made as small as a CPU manages. Held-out
@@ -16,9 +17,12 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from tempfile import TemporaryDirectory
 
+from megamedical import build
 from universeg.training.drawn.families import FAMILIES
 
 SEEDS = (0, 1, 2)
@@ -35,6 +39,16 @@ SMALL = [
     "tasks.roles=[train]",
     "evaluation={every: 1000000, tasks: 60, queries: 2, pictures: 0}",
     "workers=0",
+]
+TINY = [
+    "architecture={encoder_blocks: [4, 4], decoder_blocks: [4]}",
+    "minutes=null",
+    "steps=2",
+    "pairs=4",
+    "support_size=2",
+    "support_sizes={2: 1}",
+    "tasks.roles=[train, extra]",
+    "evaluation={every: 1, tasks: 1, queries: 1, pictures: 0}",
 ]
 WIDER = "architecture={encoder_blocks: [48, 48, 48, 48], decoder_blocks: [48, 48, 48]}"
 NARROWER = "architecture={encoder_blocks: [16, 16, 16, 16], decoder_blocks: [16, 16, 16]}"
@@ -98,18 +112,36 @@ def table(found: dict[str, list[float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", action="append", required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--store", action="append")
+    parser.add_argument("--work", type=Path)
     parser.add_argument("--minutes", type=float, default=10, help="of each run")
     parser.add_argument("--row", action="append", help="may be repeated (default: all)")
+    parser.add_argument("--toy", action="store_true", help="one row of two steps, on drawn tasks")
     asked = parser.parse_args()
-    chosen = {name: rows()[name] for name in ["the recipe", *(asked.row or rows())]}
+    if asked.toy:
+        with TemporaryDirectory() as folder:
+            store = f"{folder}/store"
+            build("synthetic", store=store, tasks=4, subjects=8, resolution=64, workers_count=0)
+            compare([store], Path(folder), ["both"], minutes=1, smallest=TINY)
+    elif asked.store and asked.work:
+        compare(asked.store, asked.work, asked.row or [*rows()], asked.minutes)
+    else:
+        parser.error("give --store and --work, or --toy")
+
+
+def compare(
+    stores: list[str],
+    work: Path,
+    names: list[str],
+    minutes: float,
+    smallest: Sequence[str] = (),
+) -> None:
+    """Train every row with every seed, and print the table of what is finished."""
+    chosen = {name: [*rows()[name], *smallest] for name in ["the recipe", *names]}
     found: dict[str, list[float]] = {}
     for name, changes in chosen.items():
-        out = asked.work / name.replace(" ", "-")
-        found[name] = [
-            train(changes, seed, asked.store, out / str(seed), asked.minutes) for seed in SEEDS
-        ]
+        out = work / name.replace(" ", "-")
+        found[name] = [train(changes, seed, stores, out / str(seed), minutes) for seed in SEEDS]
         print(table(found), flush=True)
 
 

@@ -1,6 +1,6 @@
 """Speed and memory of the network against the plain formulation of it.
 
-    python performance/crossblock.py [--repeats 7] [--threads 2]
+    python performance/crossblock.py [--repeats 7] [--threads 2] [--toy]
 
 Both run by turns, in one process, on random inputs of 128 x 128 in float32; a figure is the median,
 with the least and the most. Memory is the peak of a fresh process, less what it had after importing
@@ -131,24 +131,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--toy", action="store_true", help="a support of two, a few queries, once")
     asked = parser.parse_args()
+    sizes, queries = ((1, 2), 2) if asked.toy else ((1, 16, 64), 100)
+    repeats = 1 if asked.toy else asked.repeats
     torch.set_num_threads(asked.threads)
     print(f"PyTorch {torch.__version__}, {asked.threads} threads, seed {SEED}")
-    for name, make, support in (("predict", predict, 64), ("train a step", train, 16)):
+    for name, make, support in (
+        ("predict", predict, sizes[-1]),
+        ("train a step", train, sizes[1]),
+    ):
         peaks = [peak_of(make, support, plain, asked.threads) for plain in (True, False)]
         print(
             f"peak memory to {name}, S={support}: plain {peaks[0]:.0f} MB, ours {peaks[1]:.0f} MB"
         )
-    for support in (1, 16, 64):
+    for support in sizes:
         title = f"predict, S={support}: plain / ours"
-        compare(title, predict(support, True), predict(support, False), asked.repeats)
-    compare("train a step, S=16: plain / ours", train(16, True), train(16, False), asked.repeats)
-    for support in (1, 16, 64):
-        title = f"100 queries, S={support}: one by one / shared"
-        single, shared = (many_queries(support, 100, encoded) for encoded in (False, True))
+        compare(title, predict(support, True), predict(support, False), repeats)
+    few, many = sizes[1], sizes[-1]
+    title = f"train a step, S={few}: plain / ours"
+    compare(title, train(few, True), train(few, False), repeats)
+    for support in sizes:
+        title = f"{queries} queries, S={support}: one by one / shared"
+        single, shared = (many_queries(support, queries, encoded) for encoded in (False, True))
         compare(title, single, shared, repeats=2)
-    title = "predict, S=64: ours / ours in bfloat16"
-    compare(title, predict(64, False), predict_bfloat16(64), asked.repeats)
+    title = f"predict, S={many}: ours / ours in bfloat16"
+    compare(title, predict(many, False), predict_bfloat16(many), repeats)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time and memory of one CT volume against a bare read, and of real ACDC patients.
 
-    OMP_NUM_THREADS=1 python performance/processing.py [--mirror DIR]
+    OMP_NUM_THREADS=1 python performance/processing.py [--mirror DIR] [--toy]
 
 The volume is 512 x 512 x 120 int16 at 0.7 x 0.7 x 2.5 mm with 4 labels, cut in three planes, mid
 and max slices, at 128 x 128. "Ours" is all that a build does for a subject: read, hash, resample,
@@ -81,10 +81,10 @@ def process_phantom(folder: Path) -> None:
     assert failure is None, failure
 
 
-def median_time(work: Callable[[], None]) -> float:
+def median_time(work: Callable[[], None], repeats: int) -> float:
     work()
     times = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         begin = time.perf_counter()
         work()
         times.append(time.perf_counter() - begin)
@@ -97,12 +97,12 @@ def peak(folder: Path, what: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure_ct() -> None:
+def measure_ct(repeats: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         draw_phantom(folder)
-        read = median_time(lambda: bare_read(folder))
-        ours = median_time(lambda: process_phantom(folder))
+        read = median_time(lambda: bare_read(folder), repeats)
+        ours = median_time(lambda: process_phantom(folder), repeats)
         print(f"CT: bare read {read:.3f} s, ours {ours:.3f} s: {ours / read:.2f} times a read")
         image = 512 * 512 * 120 * 2 / 1e6
         base, used = peak(folder, "nothing"), peak(folder, "process")
@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--mirror", type=Path)
     parser.add_argument("--only", choices=["nothing", "process"])
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--toy", action="store_true", help="once")
     options = parser.parse_args()
     if options.only:
         if options.only == "process":
@@ -167,7 +168,7 @@ def main() -> None:
         (line,) = (s for s in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in s)
         print(int(line.split()[1]) * 1024 / 1e6)
         return
-    measure_ct()
+    measure_ct(1 if options.toy else REPEATS)
     if options.mirror:
         measure_acdc(options.mirror)
 

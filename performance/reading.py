@@ -1,6 +1,6 @@
 """Pairs of an image and a mask a second, read at random from a store: ours against others.
 
-    OMP_NUM_THREADS=1 BLOSC_NTHREADS=1 python performance/reading.py
+    OMP_NUM_THREADS=1 BLOSC_NTHREADS=1 python performance/reading.py [--toy]
 
 An episode is 65 images and 65 masks, anywhere in 6,000 images and 12,000 masks of 128 x 128, put
 into new arrays; each slice was read, and so checked, once before. The first table is of one
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,11 +31,13 @@ from megamedical.store.array_reader import Slices
 from megamedical.store.array_writer import create_array
 from megamedical.store.location import Location
 
-IMAGES, MASKS, SIZE = 6000, 12_000, 128
+TOY = "--toy" in sys.argv[1:]  # small and once: does it still work?
+IMAGES, MASKS, SIZE = (80, 160, 128) if TOY else (6000, 12_000, 128)
+AT_ONCE = 40 if TOY else 1000
 PAIRS = 65
-REPEATS = 15
-EPISODES = 50  # a repeat
-LOADED = 200  # episodes of a DataLoader
+REPEATS = 1 if TOY else 15
+EPISODES = 2 if TOY else 50  # a repeat
+LOADED = 4 if TOY else 200  # episodes of a DataLoader
 REQUIRED = 100_000
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -122,8 +125,8 @@ def episode(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def read_everything(read: Read) -> None:
     """Bring every file into the page cache."""
-    for start in range(0, IMAGES, 1000):
-        read(np.arange(start, start + 1000), np.arange(2 * start, 2 * start + 2000))
+    for start in range(0, IMAGES, AT_ONCE):
+        read(np.arange(start, start + AT_ONCE), np.arange(2 * start, 2 * (start + AT_ONCE)))
 
 
 def pairs_a_second(read: Read, episodes: int) -> tuple[float, float]:
@@ -215,7 +218,7 @@ def main() -> None:
         os.sched_setaffinity(0, cores)
         compare_workers(folder)
     print(f"\n{speed:,.0f} pairs/s on one core; required are {REQUIRED:,}")
-    if speed < REQUIRED:
+    if speed < REQUIRED and not TOY:
         raise SystemExit(1)
 
 

@@ -1,6 +1,6 @@
 """What a store of very many subjects costs: to open, to read by name, to verify, to add to.
 
-    python performance/scale.py [SUBJECTS]
+    python performance/scale.py [SUBJECTS | --toy]
 
 A synthetic store of so many subjects (100,000 by default; three images and six masks each, of
 16 x 16 pixels, so that what is measured is the number of rows and files and not the copying of
@@ -156,4 +156,4 @@ def main(subjects: int = SUBJECTS) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(20 if "--toy" in sys.argv[1:] else int(next(iter(sys.argv[1:]), SUBJECTS)))
