@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ KINDS = {
     "a.png": _written(),
     "deep.png": _written(_DEEP),
     "bit.png": _written(_UNIT > 0.5),
-    "a.jpg": _written(apart=_JPEG_APART),
+    "a.jpg": replace(_written(apart=_JPEG_APART), share=0.1),
     "a.tif": _written(),
     "deep.tif": _written(_DEEP),
     "lzw.tif": _written(compression="tiff_lzw"),

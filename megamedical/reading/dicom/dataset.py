@@ -101,7 +101,8 @@ def _expect_pixels_last(dataset: Dataset) -> None:
     begins = getattr(pixels, "value_tell", 0)
     for tag in dataset.keys():  # noqa: SIM118  (to iterate it would decode every value)
         element = dataset.get_item(tag)
-        is_private = tag.is_private and tag > pixels.tag and (element.VR or "UN").isalpha()
+        is_known = tag.is_private_creator or (tag.group, tag.element >> 8) in dataset
+        is_private = tag.is_private and tag > pixels.tag and is_known
         is_behind = getattr(element, "value_tell", 0) > begins > 0
         if is_behind and not is_private and tag.group not in _BEHIND_PIXELS:
             raise ValueError(f"is damaged: {tag} comes behind its pixels, where nothing may")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,12 +37,14 @@ def expect_strips(picture: Image.Image) -> None:
     claimed = list(islice(_claimed(tags), len(begins) + 1))
     if len(claimed) != len(begins):
         raise ValueError("is damaged: it has fewer or more strips than its size takes")
-    file: Any = picture.fp
+    file = cast("Any", picture).fp
     place = file.tell()
     size = file.seek(0, 2)
     if tags.get(_COMPRESSION, _NONE) == _NONE:
         if any(begin + length > size for begin, length in zip(begins, claimed, strict=True)):
             raise ValueError("is cut off: its pixels end behind its end")
+        if sum(lengths) >= 2 * sum(claimed):  # the last strip may be as long as the others
+            raise ValueError("is damaged: it holds more pixels than its size and depth take")
     elif tags[_COMPRESSION] == _PACKBITS:
         for begin, length, unpacked in zip(begins, lengths, claimed, strict=True):
             file.seek(begin)
