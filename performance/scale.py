@@ -78,19 +78,13 @@ def tables(subjects: int, areas: np.ndarray, checksum: str) -> dict[str, pa.Tabl
     names = np.array([f"{number:07d}" for number in range(subjects)])
     splits = np.resize(SPLITS, subjects)
     counts = {split: int((splits == split).sum()) for split in ("train", "dev", "test")}
+    counts["empty"] = 0
     tasks, examples = [], []
     for plane, axis in enumerate(PLANES):
         for number, label in enumerate(LABELS):
             task = f"{GROUP}/mri/{axis}/mid/{label}"
             about = {"task": task, "dataset": dataset, "group": group, "modality": "mri"}
-            about |= {
-                "plane": axis,
-                "slicing": "mid",
-                "label": label,
-                "role": "extra",
-                **counts,
-                "empty": 0,
-            }
+            about |= {"plane": axis, "slicing": "mid", "label": label, "role": "extra", **counts}
             tasks.append({**about, "fingerprint": task_fingerprint("0" * 64, task)})
             images = np.arange(subjects) * len(PLANES) + plane
             masks = images * len(LABELS) + number
@@ -105,7 +99,7 @@ def tables(subjects: int, areas: np.ndarray, checksum: str) -> dict[str, pa.Tabl
     ]
     columns = [[dataset] * subjects, [group] * subjects, names, names, splits]
     columns += [[[]] * subjects, [[each] for each in file], [[1.0] * 3] * subjects]
-    columns += [[[64] * 3] * subjects, ["RAS"] * subjects]
+    columns += [[[64] * 3] * subjects, ["RAS"] * subjects, [[]] * subjects]
     return {
         "groups": pa.Table.from_pylist([about], schema=TABLES["groups"]),
         "tasks": pa.Table.from_pylist(tasks, schema=TABLES["tasks"]),

@@ -6,11 +6,11 @@ obtain archives -> match subjects -> process each subject -> pack each group -> 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 from megamedical.building.group_job import DamagedRecords, GroupJob, PackedGroup, pack
 from megamedical.building.group_plan import GroupPlan, Settings, plan_groups
 from megamedical.building.leftovers import at_work_in
-from megamedical.building.packed_before import packed_before, remember
+from megamedical.building.obtained import obtain_archives
+from megamedical.building.packed_before import all_packed_before, remember
 from megamedical.building.record import Staged
-from megamedical.building.report import BuildReport, GroupOutcome, Missing
+from megamedical.building.report import BuildReport, GroupOutcome, Missing, stop
 from megamedical.building.subject_job import Job, process
 from megamedical.building.workers import WorkerError, Workers, workers
 from megamedical.catalogue.datasets import Catalog, Selection, catalog
 from megamedical.catalogue.manifest import Role
-from megamedical.errors import ArchiveError, MegaMedicalError, SubjectError, Unobtainable
+from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.files.writing import unfinished_name
 from megamedical.obtaining.archive_content import Unpacked, obtain_unpacked
 from megamedical.obtaining.sources import raw_folder
@@ -129,9 +130,20 @@ class _Build:
     missing: list[Missing] = field(default_factory=list)
 
     def run(self, chosen: Sequence[Selection]) -> BuildReport:
-        unpacked = self._obtain(chosen)
+        unpacked, self.missing = obtain_archives(
+            chosen,
+            partial(
+                obtain_unpacked,
+                raw=self.settings.raw,
+                mirror=self.mirror,
+                checksum=self.checksum,
+                offline=self.offline,
+            ),
+            self.crew,
+            self.listener,
+        )
         plans = self._match(chosen, unpacked)
-        there = _there(plans, self.attributes)
+        there = all_packed_before(plans, self.attributes.groups)
         todo = [plan for plan in plans if plan.path not in there]
         failures = self._process(todo)
         made: dict[str, GroupOutcome] = {}
@@ -139,7 +151,8 @@ class _Build:
         if todo:
             doing = f"building {', '.join(sorted({plan.dataset.id for plan in todo}))}"
             with publishing.turn(self.location, doing=doing, tell=self.listener.say) as turn:
-                there = _there(plans, turn.attributes)  # another build may have been here
+                # Another build may have been here.
+                there = all_packed_before(plans, turn.attributes.groups)
                 todo = [plan for plan in todo if plan.path not in there]
                 attributes = turn.attributes
                 if todo:
@@ -155,10 +168,7 @@ class _Build:
         )
 
     def _remember(
-        self,
-        plans: Sequence[GroupPlan],
-        packed: Mapping[str, PackedGroup],
-        failures: Failures,
+        self, plans: Sequence[GroupPlan], packed: Mapping[str, PackedGroup], failures: Failures
     ) -> dict[str, GroupOutcome]:
         made = {}
         for plan in plans:
@@ -167,41 +177,6 @@ class _Build:
             if group:
                 remember(plan, group.fingerprint, made[plan.path])
         return made
-
-    def _obtain(self, chosen: Sequence[Selection]) -> dict[tuple[str, str], Unpacked]:
-        """Every archive that is needed, unpacked, by dataset and name."""
-        needed = {
-            (s.dataset.id, archive.name): (s.dataset, archive)
-            for s in chosen
-            for archive in s.archives
-        }
-        if not needed:
-            return {}
-        unpacked: dict[tuple[str, str], Unpacked] = {}
-        errors: dict[tuple[str, str], Exception] = {}
-        fetch = partial(
-            obtain_unpacked,
-            raw=self.settings.raw,
-            mirror=self.mirror,
-            checksum=self.checksum,
-            offline=self.offline,
-        )
-        with self.listener.stage("obtain", len(needed), "archives") as step:
-            for (dataset, archive), result in self.crew.run(fetch, list(needed.values())):
-                key = (dataset.id, archive.name)
-                if isinstance(result, Unpacked):
-                    unpacked[key] = result
-                elif isinstance(result, (Unobtainable, ArchiveError)):
-                    errors[key] = result
-                else:
-                    _stop(result)
-                step(archive.name)
-        for (dataset_id, name), error in sorted(errors.items()):
-            (selection,) = (s for s in chosen if s.dataset.id == dataset_id)
-            here = {archive for dataset, archive in unpacked if dataset == dataset_id}
-            lost, in_part = _groups_that_need(name, selection, here)
-            self.missing.append(Missing.for_want_of(error, lost, in_part))
-        return unpacked
 
     def _match(
         self, chosen: Sequence[Selection], unpacked: Mapping[tuple[str, str], Unpacked]
@@ -276,7 +251,7 @@ class _Build:
                 if isinstance(result, DamagedRecords):
                     damaged[path] = result.subjects
                 elif isinstance(result, Exception):
-                    _stop(result)
+                    stop(result)
                 else:
                     packed[path] = result
                 step(path)
@@ -320,12 +295,6 @@ class _Build:
         return attributes
 
 
-def _there(plans: Sequence[GroupPlan], attributes: StoreAttributes) -> dict[str, GroupOutcome]:
-    """The outcomes of earlier builds, of groups that the store has as they would be built now."""
-    groups = attributes.groups
-    return {p.path: found for p in plans if (found := packed_before(p, groups.get(p.path)))}
-
-
 def _records(plan: GroupPlan, failures: Failures) -> dict[str, Staged]:
     """The records of a group's subjects, but for those that failed."""
     failed = {failure.subject for failure in failures[plan.path]}
@@ -336,31 +305,10 @@ def _records(plan: GroupPlan, failures: Failures) -> dict[str, Staged]:
     }
 
 
-def _groups_that_need(
-    archive: str, selection: Selection, here: Container[str]
-) -> tuple[list[str], list[str]]:
-    """The groups that cannot be built without an archive, and those that can in part."""
-    dataset = selection.dataset
-    needing = [name for name in selection.groups if archive in dataset.needed_by(name)]
-    in_part = [f"{dataset.id}/{name}" for name in needing if dataset.suffice(name, here)]
-    lost = [f"{dataset.id}/{name}" for name in needing if not dataset.suffice(name, here)]
-    return lost, in_part
-
-
 def _died(job: Job, error: Exception) -> Failure:
     """The row of a subject that nobody can process; an error of the disk stops the build."""
     if isinstance(error, (OSError, MegaMedicalError)) and not isinstance(error, SubjectError):
-        _stop(error)
+        stop(error)
     reason = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     died = SubjectError("process", job.subject.image, reason)
     return Failure.of(job.dataset, job.group_name, job.subject.name, died)
-
-
-def _stop(error: Exception) -> NoReturn:
-    """What stops a whole build, in words."""
-    if isinstance(error, MegaMedicalError):
-        raise error
-    raise MegaMedicalError(
-        f"The build had to stop: {type(error).__name__}: {error}",
-        "What is finished is kept: mend what it says, and run the same command again.",
-    ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from megamedical.building.group_plan import GroupPlan
@@ -26,6 +27,13 @@ def remember(plan: GroupPlan, fingerprint: str, outcome: GroupOutcome) -> None:
         whole_file(plan.folder / _NAME) as path,
     ):
         path.write_text(json.dumps(memories), encoding="utf-8")
+
+
+def all_packed_before(
+    plans: Iterable[GroupPlan], groups: Mapping[str, str]
+) -> dict[str, GroupOutcome]:
+    """The outcomes of earlier builds, of groups that a store has as they would be built now."""
+    return {p.path: found for p in plans if (found := packed_before(p, groups.get(p.path)))}
 
 
 def packed_before(plan: GroupPlan, fingerprint: str | None) -> GroupOutcome | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from megamedical.building.group_job import PackedGroup
 from megamedical.errors import MegaMedicalError
@@ -93,3 +93,13 @@ class BuildReport:
     def is_complete(self) -> bool:
         """Whether everything that was asked for is in the store."""
         return not self.failures and not self.missing
+
+
+def stop(error: Exception) -> NoReturn:
+    """What stops a whole build, in words."""
+    if isinstance(error, MegaMedicalError):
+        raise error
+    raise MegaMedicalError(
+        f"The build had to stop: {type(error).__name__}: {error}",
+        "What is finished is kept: mend what it says, and run the same command again.",
+    ) from error

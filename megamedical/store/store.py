@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_ATTEMPTS = 4  # each of them in the way of another build, or of the same at another step
+
+
 class Store:
     """A built store, opened for reading, as it was at that moment.
 
@@ -120,13 +123,13 @@ class Store:
         Raises:
             StoreError: the task has no such subject, or its slices are missing or damaged.
         """
-        try:
-            return self._read(task, subject)
-        except StoreError:
-            now = open_store(self.location.absolute)
-            if now.attributes == self.attributes:
-                raise
-            return now.read(task, subject)
+        store = self
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return store._read(task, subject)
+            except StoreError:  # which a build may have been the reason of
+                store = open_store(self.location.absolute)
+        return store._read(task, subject)
 
     def _read(self, task: str, subject: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         found = self._examples.find(task, subject)

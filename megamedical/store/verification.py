@@ -9,9 +9,9 @@ from pathlib import Path
 
 from megamedical.errors import StoreError
 from megamedical.reporting.progress import Listener, Silence
-from megamedical.store.array_checks import check_group, problems_of_nodes
+from megamedical.store.checks.arrays import check_group, problems_of_nodes
+from megamedical.store.checks.tables import homes_of, problems_of_tables, remarks_on
 from megamedical.store.store import open_store
-from megamedical.store.table_checks import homes_of, problems_of_tables, remarks_on
 
 
 @dataclass(frozen=True)

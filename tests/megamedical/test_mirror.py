@@ -133,3 +133,14 @@ def test_plain_zarr_and_pandas_open_it(report):
     assert images.chunks == (1, 128, 128)
     used = examples[examples["task"].str.startswith("acdc/challenge2017/")]["image"]
     assert used.max() == images.shape[0] - 1
+
+
+def test_a_patient_of_chaos_is_built_from_masks_of_one_bit(tmp_path):
+    """The archive is a part of the whole, so that its checksum is another."""
+    report = build(
+        "chaos/ct", store=tmp_path / "store", mirror=MIRROR, checksum=False, workers_count=0
+    )
+    (group,) = report.groups
+    assert (group.subjects, group.failed, group.expected) == (1, 0, 20)
+    liver = open_store(tmp_path / "store").examples.set_index("task")["area"]
+    assert liver["chaos/ct/ct/axial/max/liver"] > 0.02

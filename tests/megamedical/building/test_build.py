@@ -104,6 +104,7 @@ COLUMNS = {
         "spacing": pa.list_(SHARE),
         "shape": pa.list_(COUNT),
         "orientation": STRING,
+        "known_errors": pa.list_(STRING),
     },
     "failures": dict.fromkeys(("dataset", "group", "subject", "stage", "file", "reason"), STRING),
 }
@@ -474,10 +475,10 @@ def test_a_dataset_that_is_not_in_the_catalogue_makes_no_store(tmp_path):
 def test_what_no_reader_is_installed_for_is_left_out_and_the_rest_is_built(tmp_path, monkeypatch):
     """DRIVE's annotators have the same patients, so neither is built where one cannot be read."""
 
-    def find_or_fail(dataset, name, group, tree):
+    def find_or_fail(dataset, name, group, tree, **options):
         if name == "second-observer":
             raise MegaMedicalError("It needs PyAV", "pip install 'megamedical[video]'")
-        return subjects.find_subjects(dataset, name, group, tree)
+        return subjects.find_subjects(dataset, name, group, tree, **options)
 
     monkeypatch.setattr(planning, "find_subjects", find_or_fail)
     mirror = write_mirror(tmp_path / "mirror", {"drive": drive(), "wbc": wbc()})

@@ -207,5 +207,6 @@ def test_a_name_it_lacks_is_told_with_a_guess(small, name, problem, remedy, othe
 def test_nothing_is_no_selection(small):
     with pytest.raises(SelectionError, match="No dataset was chosen"):
         small.select()
-    with pytest.raises(SelectionError, match="No dataset was chosen"):
+    with pytest.raises(SelectionError, match="No dataset has the role dev") as refused:
         small.select(role="dev")
+    assert "train" in refused.value.remedy

@@ -123,7 +123,7 @@ class TestBuild:
         ):
             assert any(line.startswith(stage) for line in lines)
         cells = next(line for line in lines if "wbc/jtsc" in line)
-        assert cells.split() == ["wbc/jtsc", "5", "0", "2", "5", "10"]
+        assert cells.split() == ["wbc/jtsc", "5", "of", "300", "0", "2", "5", "10"]
         assert lines[-1].startswith(f"Store: {tmp_path / 'store'}  fingerprint ")
 
     def test_says_what_was_there(self, build):
@@ -139,8 +139,11 @@ class TestBuild:
         assert report["groups"][0] == {
             "path": "wbc/jtsc",
             "subjects": 5,
+            "expected": 300,
+            "left_out": 0,
             "failed": 0,
             "tasks": 2,
+            "empty_tasks": 0,
             "images": 5,
             "masks": 10,
             "was_there": False,
@@ -153,7 +156,7 @@ class TestBuild:
         )
         assert result.exit_code == 3
         (missing,) = json.loads(result.stdout)["missing"]
-        assert set(missing) == {"what", "groups", "remedy"}
+        assert set(missing) == {"what", "groups", "remedy", "in_part"}
         assert missing["groups"] == ["acdc/challenge2017"]
 
     def test_takes_a_role_and_numbers(self, megamedical, mirror, tmp_path):
@@ -228,7 +231,7 @@ class TestVerify:
 
     def test_gives_json(self, megamedical, built):
         verdict = json.loads(megamedical("verify", "--json", "--store", built.store).stdout)
-        assert set(verdict) == {"groups", "images", "masks", "examples", "problems"}
+        assert set(verdict) == {"groups", "images", "masks", "examples", "problems", "remarks"}
         assert verdict["problems"] == []
 
     def test_names_what_is_wrong(self, megamedical, store):
@@ -255,12 +258,17 @@ class TestInfo:
         result = megamedical("info", "--store", built.store)
         assert result.exit_code == 0
         line = next(line for line in result.output.splitlines() if "acdc/challenge2017" in line)
-        assert line.split() == ["acdc/challenge2017", "mri", "heldout", "10", "5", "6", "60"]
+        assert line.split() == [
+            "acdc/challenge2017",
+            "mri",
+            "heldout",
+            *["10", "of", "300", "5", "6", "60"],
+        ]
         assert f"{built.store}: 32 x 32 pixels, 45 tasks, 0 failures" in result.output
 
     def test_gives_json(self, megamedical, built):
         info = json.loads(megamedical("info", "--json", "--store", built.store).stdout)
-        keys = "store format resolution seed groups tables fingerprint contents"
+        keys = "store format resolution seed groups tables fingerprint checksum contents"
         assert set(info) == set(keys.split())
         assert info["fingerprint"] == built.report.fingerprint
         (row,) = (row for row in info["contents"] if row["group"] == "drive/second-observer")
@@ -269,6 +277,7 @@ class TestInfo:
             "modality": "fundus",
             "role": "train",
             "subjects": 3,
+            "expected": 20,
             "patients": 3,
             "tasks": 1,
             "examples": 3,

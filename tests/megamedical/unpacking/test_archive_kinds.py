@@ -87,6 +87,13 @@ def test_zip_encrypted_by_aes(encrypted, folder, password):
     assert files_of(folder) == TREE
 
 
+def test_a_published_password_opens_it_and_no_other_archive(encrypted, folder):
+    unpack(encrypted, folder, digest=None, password="sesame")  # noqa: S106
+    assert files_of(folder) == TREE
+    shutil.rmtree(folder.parent)
+    refuse(encrypted, folder, "is encrypted")
+
+
 def test_names_are_told_without_the_password(encrypted):
     assert names_in(encrypted) == list(TREE)
 

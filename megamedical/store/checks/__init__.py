@@ -1,0 +1,1 @@
+"""What verification looks at: the tables among themselves, and each group of arrays."""
