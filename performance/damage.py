@@ -1,79 +1,37 @@
-"""Damaged files of all formats of volumes: each is refused by name, or what it shows is right.
+"""Damaged files of all formats: each is refused by name, or what it shows is right.
 
-    python performance/damage.py [--count 1000] [--seed 0]
+    python performance/damage.py [--count 1000] [--seed 0] [--keep wrong]
 
 A whole file is cut off, has a byte changed in its header, its voxels or its checksum, two lengths
 swapped, a stretch zeroed, or something appended. What comes of it is one of
 
   refused   a `SubjectError` that names the file
-  unseen    the voxels, spacing and place of the whole file
-  as said   the file is whole and says something else, as an independent reader finds too: most
-            fields of headers, and voxels that are not packed, have no checksum
+  unseen    the values, spacing and place of the whole file
+  as said   the file is whole and says something else, as another reader finds too: most fields of
+            headers, and values that are not packed, have no checksum
   wrong     anything else
+
+The formats are in `damaged/`, with the other readers.
 """
 
 from __future__ import annotations
 
 import argparse
-import bz2
-import gzip
+import shutil
 import tempfile
+import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
+from damaged import arrays, dicom, pictures, volumes
+from damaged.kind import Kind, Shown
 
 from megamedical.errors import SubjectError
-from megamedical.reading import read_volume
-from megamedical.reading.volume import Volume
 
 OUTCOMES = ("refused", "unseen", "as said", "wrong")
-SHAPE = (9, 10, 11)
-_VOXELS = np.random.default_rng(7).integers(0, 1000, SHAPE).astype(np.int16)
-
-Writer = Callable[[Path], None]
-
-
-def _nibabel(kind: type, path: Path) -> None:
-    nib.save(kind(_VOXELS.T, np.diag([-0.5, -1.5, 3.0, 1.0])), path)
-
-
-def _itk(path: Path, *, packed: bool = False) -> None:
-    image = sitk.GetImageFromArray(_VOXELS)
-    image.SetSpacing((0.5, 1.5, 3.0))
-    sitk.WriteImage(image, path, useCompression=packed)
-
-
-def _in_bzip2(path: Path) -> None:
-    _itk(path, packed=True)
-    head, _, body = path.read_bytes().partition(b"\n\n")
-    body = bz2.compress(gzip.decompress(body))
-    path.write_bytes(head.replace(b"gzip", b"bzip2") + b"\n\n" + body)
-
-
-# By the name of the file that is damaged; what is read is the same file, or a header beside it.
-WRITERS: dict[str, Writer] = {
-    "a.nii": lambda path: _nibabel(nib.Nifti1Image, path),
-    "a.nii.gz": lambda path: _nibabel(nib.Nifti1Image, path),
-    "two.nii": lambda path: _nibabel(nib.Nifti2Image, path),
-    "two.nii.gz": lambda path: _nibabel(nib.Nifti2Image, path),
-    "a.hdr": lambda path: _nibabel(nib.Nifti1Pair, path),
-    "a.mgh": lambda path: _nibabel(nib.MGHImage, path),
-    "a.mgz": lambda path: _nibabel(nib.MGHImage, path),
-    "a.mha": _itk,
-    "packed.mha": lambda path: _itk(path, packed=True),
-    "a.mhd": _itk,
-    "a.nrrd": _itk,
-    "packed.nrrd": lambda path: _itk(path, packed=True),
-    "bzip2.nrrd": _in_bzip2,
-    "a.nhdr": _itk,
-}
-_WITH_HALF = {"a.hdr": "a.img", "a.mhd": "a.raw", "a.nhdr": "a.raw"}
+KINDS: dict[str, Kind] = {**volumes.KINDS, **dicom.KINDS, **pictures.KINDS, **arrays.KINDS}
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
@@ -98,64 +56,59 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(found)
 
 
-def outcome(path: Path, whole: Volume) -> str:
+def outcome(kind: Kind, path: Path, whole: Shown) -> str:
     """What comes of a damaged file."""
     try:
-        read = read_volume(path)
+        read = kind.read(path)
     except SubjectError as error:
         return "refused" if error.file == path.name and error.reason else "wrong"
     except Exception:
         return "wrong"
-    if _are_same(read, whole):
+    if np.array_equal(read.values, whole.values, equal_nan=True) and all(
+        np.allclose(one, other, equal_nan=True)
+        for one, other in zip(read.place, whole.place, strict=True)
+    ):
         return "unseen"
-    other = _independent(path)
-    return "as said" if other is not None and _show_the_same(read, other) else "wrong"
+    return "as said" if _is_confirmed(kind, path, read) else "wrong"
 
 
-def _are_same(one: Volume, other: Volume) -> bool:
-    return np.array_equal(one.voxels, other.voxels, equal_nan=True) and all(
-        np.allclose(getattr(one, what), getattr(other, what), equal_nan=True)
-        for what in ("spacing", "origin", "directions")
-    )
-
-
-def _show_the_same(one: Volume, other: NDArray[Any]) -> bool:
-    return one.voxels.shape == other.shape and np.allclose(
-        one.voxels, other, rtol=1e-6, equal_nan=True
-    )
-
-
-def _independent(path: Path) -> NDArray[Any] | None:
-    """The voxels, as nibabel or ITK have them."""
+def _is_confirmed(kind: Kind, path: Path, read: Shown) -> bool:
+    """Whether another reader finds the same values in the file."""
+    if not kind.independent:
+        return False
     try:
-        if path.suffix in (".mha", ".mhd", ".nrrd", ".nhdr"):
-            return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-        image = nib.load(path)
-        return np.asanyarray(image.dataobj).reshape(image.shape[:3]).T
+        with np.errstate(all="ignore"):
+            other = kind.independent(path)
     except Exception:
-        return None
+        return False
+    if read.values.shape != other.shape:
+        return False
+    values = read.values.astype(float)
+    are_same = np.isclose(values, other, rtol=1e-6, atol=kind.apart, equal_nan=True)
+    return bool(are_same.mean() >= 1 - kind.share)
 
 
-def measure(count: int, seed: int) -> dict[str, Counter[str]]:
-    """How often each outcome comes, by the name of the file."""
+def measure(count: int, seed: int, keep: Path | None = None) -> dict[str, Counter[str]]:
+    """How often each outcome comes, by the name of the file; wrong ones are kept in a folder."""
     rng = np.random.default_rng(seed)
-    found: dict[str, Counter[str]] = {name: Counter() for name in WRITERS}
+    found: dict[str, Counter[str]] = {name: Counter() for name in KINDS}
     with tempfile.TemporaryDirectory() as place:
-        for name, write in WRITERS.items():
+        for name, kind in KINDS.items():
             folder = Path(place, name)
             folder.mkdir()
             path = folder / name
-            write(path)
-            whole = read_volume(path)
-            halves = [path, *(folder / half for half in [_WITH_HALF.get(name)] if half)]
+            kind.write(path)
+            whole = kind.read(path)
+            halves = [path, *(folder / half for half in [kind.half] if half)]
             contents = {half: half.read_bytes() for half in halves}
-            for _ in range(-(-count // len(WRITERS))):
+            for _ in range(-(-count // len(KINDS))):
                 hurt = halves[int(rng.integers(len(halves)))]
                 hurt.write_bytes(damaged(contents[hurt], rng))
-                result = outcome(path, whole)
+                result = outcome(kind, path, whole)
                 found[name][result] += 1
-                if result == "wrong":
-                    hurt.rename(folder / f"wrong-{found[name]['wrong']}-{hurt.name}")
+                if result == "wrong" and keep:
+                    keep.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(hurt, keep / f"{found[name]['wrong']}-{hurt.name}")
                 hurt.write_bytes(contents[hurt])
     return found
 
@@ -164,12 +117,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="a folder for files of which it gets wrong")
+    parser.add_argument("--toy", action="store_true", help="two files of each format")
     options = parser.parse_args()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    found = measure(options.count, options.seed)
-    print(f"{'format':12s}" + "".join(f"{outcome:>9s}" for outcome in OUTCOMES))
+    warnings.simplefilter("ignore")
+    count = 2 * len(KINDS) if options.toy else options.count
+    found = measure(count, options.seed, options.keep)
+    print(f"{'format':14s}" + "".join(f"{outcome:>9s}" for outcome in OUTCOMES))
     for name, counted in [*found.items(), ("all", sum(found.values(), Counter()))]:
-        print(f"{name:12s}" + "".join(f"{counted[outcome]:9d}" for outcome in OUTCOMES))
+        print(f"{name:14s}" + "".join(f"{counted[outcome]:9d}" for outcome in OUTCOMES))
 
 
 if __name__ == "__main__":

@@ -54,10 +54,11 @@ def _expect_intensities(voxels: NDArray[Any], path: Path) -> None:
         raise SubjectError("read", path.name, f"holds {voxels.dtype} values, not intensities")
 
 
-def read_label_values(path: Path, dimension: int) -> NDArray[Any]:
+def read_label_values(path: Path, dimension: int, bit: int = 1) -> NDArray[Any]:
     """Read an annotation as integers, on axes in canonical order like those of its image.
 
-    A palette picture gives its indices, not its colours.
+    A palette picture gives its indices, not its colours. In a file of one bit a pixel, one that is
+    set becomes `bit`.
 
     Raises:
         SubjectError: as `read_scan`; or the values are not whole numbers, or have several channels.
@@ -66,7 +67,7 @@ def read_label_values(path: Path, dimension: int) -> NDArray[Any]:
         return labels_of(read_volume(path), path)
     with blaming(path):
         values = reader_of(path).labels(path)
-    return whole_numbers(values, path)
+    return whole_numbers(values, path, bit)
 
 
 def labels_of(volume: Volume, path: Path) -> NDArray[Any]:
@@ -92,8 +93,8 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
         return reader_of(path).volume(path, channel)
 
 
-def whole_numbers(values: NDArray[Any], path: Path) -> NDArray[Any]:
-    """Label values as integers, however they were written.
+def whole_numbers(values: NDArray[Any], path: Path, bit: int = 1) -> NDArray[Any]:
+    """Label values as integers, however they were written; a bit that is set becomes `bit`.
 
     Raises:
         SubjectError: a value is not within 0.001 of a whole number.
@@ -101,7 +102,7 @@ def whole_numbers(values: NDArray[Any], path: Path) -> NDArray[Any]:
     if values.dtype.kind in "iu":
         return values
     if values.dtype.kind == "b":
-        return values.astype(np.uint8)
+        return values.astype(np.min_scalar_type(bit)) * bit
     if values.dtype.kind != "f":
         raise SubjectError("decode", path.name, f"holds {values.dtype} values, not labels")
     if not np.isfinite(values).all():

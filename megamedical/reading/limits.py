@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 PICTURE = 1 << 27  # pixels: 11,585 x 11,585
 VOLUME = 1 << 31  # voxels: 1,024 x 1,024 x 2,048, which in 16 bits fill 4 GiB
@@ -29,6 +33,22 @@ def expect_volume(shape: Sequence[int]) -> None:
         ValueError: it claims to be.
     """
     _expect(shape, VOLUME, "voxels", "scan")
+
+
+def expect_scale(slope: float, intercept: float, kind: DTypeLike) -> None:
+    """Make sure that whole numbers of a kind, times slope and plus intercept, are float32 values.
+
+    Raises:
+        ValueError: the largest of them would be infinite.
+    """
+    import numpy as np
+
+    largest = max(abs(np.iinfo(kind).min), np.iinfo(kind).max)
+    if not largest * abs(slope) + abs(intercept) < float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"is damaged: it has a slope of {slope:g} and an intercept of {intercept:g}, which "
+            "make its values too large to be any"
+        )
 
 
 def _expect(shape: Sequence[int], most: int, unit: str, kind: str) -> None:

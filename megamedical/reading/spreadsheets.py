@@ -1,4 +1,7 @@
-"""Rows of the first sheet of an .xlsx file, which openpyxl reads; a cell is known by its column."""
+"""Rows of a table, a cell of which is known by its column: a text file, or a sheet of `.xlsx`.
+
+Of an `.xlsx` file openpyxl reads the first sheet.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from string import ascii_uppercase
 
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.reading.library_errors import blaming
+from megamedical.reading.text_tables import read_table
 
 Row = Mapping[str, str]  # the text of each cell that is not empty, by its column: A to Z
 
 _LARGEST = 1 << 28  # bytes unpacked
+_TEXT = (".csv", ".tsv", ".txt")
 _MOST = 1 << 16  # rows
 
 
@@ -37,6 +42,16 @@ def find_row(path: Path, cells: Row) -> Row:
 
 @lru_cache(maxsize=1)  # one file says it of all images
 def _rows(path: Path, _changed: int) -> list[Row]:
+    if path.suffix.lower() in _TEXT:
+        rows = read_table(path)
+        return [
+            {column: text for column, text in zip(ascii_uppercase, row, strict=False) if text}
+            for row in rows
+        ]
+    return _rows_of_sheet(path)
+
+
+def _rows_of_sheet(path: Path) -> list[Row]:
     try:
         from openpyxl import load_workbook
     except ImportError:

@@ -31,7 +31,7 @@ from megamedical.reading.library_errors import blaming
 from megamedical.reading.parts import read_picture_part, read_run_lengths
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
-from megamedical.subjects.foreground import as_declared
+from megamedical.subjects.foreground import as_declared, set_bit
 from megamedical.subjects.grids import on_grid_of
 from megamedical.subjects.subject import Subject
 
@@ -97,8 +97,8 @@ class Assembly:
             return labels_of(self._placed(volume), file)
         part = Part(array, self._mask_frame, channel)
         if part == Part():
-            return read_label_values(file, 2)
-        return whole_numbers(read_picture_part(file, part), file)
+            return read_label_values(file, 2, set_bit(self._group))
+        return whole_numbers(read_picture_part(file, part), file, set_bit(self._group))
 
     def _placed(self, mask: Volume) -> Volume:
         """A mask where it lies: where its header says, unless the manifest knows better."""
@@ -174,7 +174,8 @@ class Assembly:
         """The label values of the masks of one slice, none of which may be there."""
         if not masks:
             return np.zeros(shape, dtype=np.uint8)
-        values = [as_declared(read_label_values(mask, 2), self._group) for mask in masks]
+        bit = set_bit(self._group)
+        values = [as_declared(read_label_values(mask, 2, bit), self._group) for mask in masks]
         return reduce(np.maximum, _of_one_shape(values, masks))
 
 

@@ -5,6 +5,7 @@ Such masks are written as 0 and 1, as one bit a pixel, or as 0 and 255; one data
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,12 @@ from numpy.typing import NDArray
 from megamedical.catalogue.group import FileGroup
 
 _SET = (1, 255, 65535)  # how a bit that is set is written in one bit, eight and sixteen
+
+
+def set_bit(group: FileGroup) -> int:
+    """What a set bit becomes in a mask of one bit a pixel: above whatever the manifest names."""
+    is_cut = group.mask.decode == "threshold"
+    return max(1, math.floor(group.mask.above) + 1) if is_cut else 1
 
 
 def as_declared(values: NDArray[Any], group: FileGroup) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from megamedical.catalogue.annotation import Lookup
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
+from megamedical.reading.text_tables import read_text
 from megamedical.subjects.subject import Tree
 
 
@@ -15,7 +16,7 @@ def with_lookups(group: FileGroup, matched: Mapping[str, str], tree: Tree) -> di
     """The fields of an image and those that are looked up, each with the help of those before.
 
     Raises:
-        SubjectError: a file is missing, or none of its keys has the value.
+        SubjectError: a file is missing or no text, or none of its keys has the value.
     """
     fields = dict(matched)
     for name, lookup in group.fields.items():
@@ -28,7 +29,7 @@ def _look_up(lookup: Lookup, fields: Mapping[str, str], tree: Tree) -> str:
     if path not in tree:
         raise SubjectError("match", path, "this file is missing")
     wanted = Pattern(lookup.equals).fill(fields)
-    lines = tree[path].read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(tree[path]).splitlines()
     entries = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
     for key in lookup.keys:
         if key in entries and _same(entries[key], wanted):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.formats import sought_suffixes, suffix_of
 from megamedical.reading.scan import Scan
+from megamedical.reading.text_tables import read_table
 from universeg.prediction.inputs import Input, inputs_at
 from universeg.prediction.labels import expect_no_shades, only
 from universeg.prediction.segmenter import expect_same_size, label_values
@@ -52,6 +52,8 @@ class Pairing:
 
 def find_pairs(source: Path) -> Pairing:
     """Pair the images and masks of a folder, or of a CSV file with a column for each.
+
+    Commas, semicolons or tabs may part the cells of the latter, in UTF-8, UTF-16 or cp1252.
 
     Tried in this order: a CSV file; a folder of images beside one of masks, files named alike;
     masks whose names end in `_mask`, `_seg`, `_label` or `_gt`; and masks in PNG beside images of
@@ -140,19 +142,24 @@ def _by_table(source: Path) -> Pairing | None:
     tables = [source] if source.is_file() else sorted(source.glob("*.csv"))
     if len(tables) != 1:
         return None
-    with tables[0].open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = csv.DictReader(file)
-        image, mask = (
-            next((c for c in rows.fieldnames or () if c.strip().lower() in names), None)
-            for names in (_IMAGE_COLUMNS, _MASK_COLUMNS)
-        )
-        if image is None or mask is None:
-            return None
-        listed = [
-            [tables[0].parent / row[column].strip() for column in (image, mask)]
-            for row in rows
-            if row[image] and row[mask]
-        ]
+    columns, *rows = _table(tables[0]) or [[]]
+    image, mask = (
+        next((n for n, column in enumerate(columns) if column.lower() in names), None)
+        for names in (_IMAGE_COLUMNS, _MASK_COLUMNS)
+    )
+    if image is None or mask is None:
+        return None
+    for row in rows:
+        if any(row[len(columns) :]):
+            raise SupportError(
+                f"{tables[0].name} has more cells than columns in the row {', '.join(row)}",
+                "Put names that hold what parts cells in quotation marks.",
+            )
+    listed = [
+        [tables[0].parent / row[column] for column in (image, mask)]
+        for row in rows
+        if len(row) > max(image, mask) and row[image] and row[mask]
+    ]
     pairs, missing = [], []
     for paths in listed:
         found = [inputs_at(path) if path.exists() else [] for path in paths]
@@ -161,6 +168,15 @@ def _by_table(source: Path) -> Pairing | None:
         else:
             missing.append(paths[0])
     return Pairing(tuple(pairs), f"as {tables[0].name} lists them", tuple(missing))
+
+
+def _table(path: Path) -> list[list[str]]:
+    try:
+        return read_table(path)
+    except SubjectError as error:
+        raise SupportError(
+            f"{path.name} {error.reason}", "It is a table in UTF-8, parted by commas."
+        ) from error
 
 
 def _by_folders(folder: Path) -> Pairing | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.task_id import slug
-from universeg.prediction.support import SupportError
+from universeg.prediction.support import Example, SupportError
 
 _FEWEST = 3  # shades
+_SET = {1, 255, 65535}  # how masks of one label write its foreground, in one bit, eight and sixteen
 
 
 def named_labels(given: Sequence[str]) -> dict[int, str]:
@@ -61,6 +63,31 @@ def expect_no_shades(mask: NDArray[Any]) -> None:
             f"its mask holds {grey} shades of grey, as at smooth edges, which are no labels: save "
             "it without smoothing, as PNG and not as JPEG",
         )
+
+
+def with_one_foreground(
+    examples: Sequence[Example], wanted: Collection[int]
+) -> tuple[list[Example], list[int]]:
+    """Examples in which the foreground of masks of two values has one value, as in a build.
+
+    Masks of 0 and 1 beside others of 0 and 255 show one label. It has the value that is wanted,
+    or the highest of those found. Where a mask has both, or a third one, or where several are
+    wanted, they are taken at their word.
+
+    Returns:
+        the examples, and the values that were one label, where there were several.
+    """
+    found = sorted({value for example in examples for value in example.masks})
+    (meant,) = wanted if len(wanted) == 1 else (max(found, default=0),)
+    is_mixed = any(value != meant for value in found)
+    if not is_mixed or len(wanted) > 1 or not {*found, meant} <= _SET:
+        return [*examples], []
+    if any(len(example.masks) > 1 for example in examples):
+        return [*examples], []
+    return [
+        replace(example, masks=dict(zip([meant], example.masks.values(), strict=False)))
+        for example in examples
+    ], found
 
 
 def only(mask: NDArray[Any], labels: Collection[int]) -> NDArray[Any]:

@@ -27,7 +27,7 @@ _AT_ONCE = 16  # pictures in memory together; volumes come one by one
 _SHOWN = 16  # labels
 _FAR = 4.0  # times; ranges of intensity that differ more are hardly of one kind of image
 
-_SET = {1, 255}  # how masks of one label write their foreground
+_SET = {1, 255}  # one label, unless a mask holds both
 
 
 @dataclass(frozen=True)
@@ -236,10 +236,15 @@ def _mention_labels(segmenter: Segmenter, say: Callable[[str], None]) -> None:
     named = [f"{value} = {name}" for value, name in segmenter.labels.items()]
     more = f", and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     say(f"Labels: {', '.join(named[:_SHOWN])}{more}")
-    if {*segmenter.labels} == _SET:
+    if len(segmenter.alike) > 1:
         say(
-            "Warning: some masks write their foreground as 1, others as 255, which are taken for "
-            "two labels: if it is one, save all masks alike"
+            f"Masks write their foreground as {' and '.join(map(str, segmenter.alike))}, which are "
+            "taken for one label"
+        )
+    elif {*segmenter.labels} == _SET:
+        say(
+            "Warning: 1 and 255 are taken for two labels, as a mask holds both: if it is one, save "
+            "all masks with 0 and 255"
         )
     if segmenter.unnamed:
         values = ", ".join(map(str, segmenter.unnamed))

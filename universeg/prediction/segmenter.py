@@ -18,6 +18,7 @@ from megamedical.reading.images import whole_numbers
 from megamedical.reading.luma import luma
 from megamedical.reading.scan import Scan
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
+from universeg.prediction.labels import with_one_foreground
 from universeg.prediction.support import Example, Support, SupportError
 from universeg.weights.models import load_universeg
 
@@ -82,6 +83,7 @@ class Segmenter:
         self.ensemble = ensemble
         self._seed = seed
         self._support: Support | None = None
+        self._alike: list[int] = []
 
     def fit(
         self,
@@ -133,7 +135,8 @@ class Segmenter:
             SupportError: see `fit`.
             SubjectError: see `fit`.
         """
-        shown = [_example(scan, mask, frame) for scan, mask, frame in examples]
+        drawn = [_example(scan, mask, frame) for scan, mask, frame in examples]
+        shown, self._alike = with_one_foreground(drawn, labels or ())
         if not shown:
             raise SupportError("There are no examples", "Give at least one image with its mask.")
         found = sorted({value for example in shown for value in example.masks})
@@ -155,6 +158,11 @@ class Segmenter:
     def labels(self) -> Mapping[int, str]:
         """The values that masks will have, and their names."""
         return self._fitted.labels
+
+    @property
+    def alike(self) -> Sequence[int]:
+        """How masks write the foreground of their one label, where they differ: 1 and 255."""
+        return self._alike
 
     @property
     def unnamed(self) -> Sequence[int]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _INFLATED = 1 << 28  # bytes that a deflated file may hold, however small it is,
 _DENSEST = 100  # and how many times its own size, if that is more
+_BEHIND_PIXELS = (0x7FE0, 0xFFFA, 0xFFFC)  # groups: theirs, signatures and filling
 _AT_ONCE = 1 << 16  # bytes, of which a thousand times as many come out
 
 
@@ -37,6 +38,7 @@ def read_dataset(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
                 "something else, as a page that a server sent in its place"
             )
         dataset = dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
+    _expect_pixels_last(dataset)
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _syntax_of(dataset)
     return dataset
@@ -85,6 +87,25 @@ _GROUPS = {
     "RescaleIntercept": "PixelValueTransformationSequence",
 }
 _OF_DETECTOR = ("ImagePositionPatient", "ImageOrientationPatient")  # of nuclear medicine
+
+
+def _expect_pixels_last(dataset: Dataset) -> None:
+    """Refuse what comes behind the pixels and may not: there are more pixels than the file says.
+
+    Raises:
+        ValueError: there is such an element.
+    """
+    if "PixelData" not in dataset:
+        return
+    pixels = dataset.get_item("PixelData")
+    begins = getattr(pixels, "value_tell", 0)
+    for tag in dataset.keys():  # noqa: SIM118  (to iterate it would decode every value)
+        element = dataset.get_item(tag)
+        is_known = tag.is_private_creator or (tag.group, tag.element >> 8) in dataset
+        is_private = tag.is_private and tag > pixels.tag and is_known
+        is_behind = getattr(element, "value_tell", 0) > begins > 0
+        if is_behind and not is_private and tag.group not in _BEHIND_PIXELS:
+            raise ValueError(f"is damaged: {tag} comes behind its pixels, where nothing may")
 
 
 def _syntax_of(dataset: Dataset) -> UID:

@@ -16,6 +16,7 @@ from megamedical.reading.dicom.dataset import read_dataset, scale_of
 from megamedical.reading.dicom.header import Header
 from megamedical.reading.dicom.series import Series, plane_of, series_of, slices_in_order
 from megamedical.reading.library_errors import blaming
+from megamedical.reading.limits import expect_scale
 from megamedical.reading.luma import luma
 from megamedical.reading.volume import Volume
 
@@ -103,4 +104,6 @@ def _in_unit(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
     slope, intercept = scale_of(dataset)
     if (slope, intercept) == (1, 0):
         return pixels
+    if pixels.dtype.kind in "iu":
+        expect_scale(slope, intercept, pixels.dtype)
     return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)

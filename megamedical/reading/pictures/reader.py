@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.limits import expect_picture
+from megamedical.reading.pictures.strips import expect_strips
 from megamedical.reading.pictures.values import as_labels, in_grey, values_of
 from megamedical.reading.pictures.whole import expect_whole
 
@@ -47,6 +48,7 @@ class PictureReader(Reader):
             if part.frame is not None:
                 picture.seek(part.frame)
                 expect_picture(picture.size)
+            expect_strips(picture)
             return values_of(picture)
 
     def count(self, path: Path, array: str) -> int:
@@ -70,6 +72,7 @@ def _only_picture(path: Path) -> Iterator[Image.Image]:
         frames = _frames_in(picture)
         if frames > 1:
             raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
+        expect_strips(picture)
         yield picture
 
 

@@ -56,7 +56,7 @@ def in_grey(picture: Image.Image, grey: Grey) -> NDArray[Any]:
 
 
 def as_labels(picture: Image.Image) -> NDArray[Any]:
-    """Label values of a picture (H, W); 1 where the bit of a picture of one bit is set.
+    """Label values of a picture (H, W); booleans where it has one bit a pixel.
 
     Raises:
         SubjectError: it is in colour.
@@ -85,8 +85,6 @@ def _luma(picture: Image.Image, grey: Grey) -> NDArray[Any]:
 
 
 def _one_channel(values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8)
     if values.ndim == 3:
         colours = values[..., :3] if values.shape[-1] >= 3 else values[..., :1]
         if (colours != colours[..., :1]).any():

@@ -67,7 +67,7 @@ class MetaImageReader(Reader):
         if channel is not None:
             raise SubjectError("read", path.name, f"has no channel {channel}")
         lines, length = header_lines(path)
-        said = {key.strip(): text.strip() for key, _, text in (li.partition("=") for li in lines)}
+        said = _said(path, lines)
         _expect_known(path, said)
         stored = _stored(path, said, length)
         expect_volume(path, stored.size, int(said.get("ElementNumberOfChannels", "1")))
@@ -83,6 +83,16 @@ class MetaImageReader(Reader):
             tuple(np.abs(spacing).tolist()),
             tuple(origin.tolist()),
         )
+
+
+def _said(path: Path, lines: list[str]) -> dict[str, str]:
+    said = {}
+    for line in lines:
+        key, sign, text = line.partition("=")
+        if line.strip() and not sign:
+            raise SubjectError("read", path.name, f"its header says {line!r}, with no = in it")
+        said[key.strip()] = text.strip()
+    return said
 
 
 def _expect_known(path: Path, said: Mapping[str, str]) -> None:

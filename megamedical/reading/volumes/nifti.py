@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
+from megamedical.reading.limits import expect_scale
 from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
@@ -197,6 +198,7 @@ def _scaled(voxels: NDArray[Any], header: nib.Nifti1Header, path: Path) -> NDArr
         )
     if voxels.dtype.kind == "f":
         return voxels * np.float64(slope) + np.float64(intercept)
+    expect_scale(slope, intercept, voxels.dtype)
     scaled = np.empty(voxels.shape, np.float32)
     for plane, target in zip(voxels, scaled, strict=True):
         target[...] = plane.astype(np.float64) * slope + intercept

@@ -257,3 +257,17 @@ def test_layers_of_slicer_are_named(tmp_path):
     (tmp_path / "a.seg.nrrd").write_bytes(head.encode() + bytes(128))
     with pytest.raises(SubjectError, match=r"Slicer whose segments \(liver, tumour\)"):
         read_label_values(tmp_path / "a.seg.nrrd", 3)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(3e38, 0), (-1e36, 5)])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_a_scale_that_makes_values_infinite_is_refused(tmp_path, kind, slope, intercept):
+    path = tmp_path / "a.nii"
+    nib.save(kind(VOLUME.T, np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    place, form = (112, "<2f") if kind is nib.Nifti1Image else (176, "<2d")
+    struct.pack_into(form, content, place, slope, intercept)
+    path.write_bytes(content)
+    with pytest.raises(SubjectError, match="too large to be any") as refused:
+        read_volume(path)
+    assert refused.value.file == "a.nii"

@@ -504,3 +504,8 @@ def test_whatever_a_file_holds_it_is_an_array_or_refused(tmp_path, changes):
             read(path, dimension)
         except SubjectError as refused:
             assert str(tmp_path) not in refused.reason
+
+
+def test_a_slope_that_makes_values_infinite_is_refused(tmp_path):
+    path = write(tmp_path / "a.dcm", VOXELS[0], RescaleSlope="1e36", RescaleIntercept="0")
+    assert "too large to be any" in refusal_of(path, lambda it: read_scan(it, 2))

@@ -1,5 +1,7 @@
 """DICOM files that are not what their neighbours are: read for what they hold, or named."""
 
+import struct
+
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite
@@ -180,3 +182,22 @@ def test_claims_are_bounded_before_anything_is_decoded(tmp_path, claim):
         setattr(dataset, name, value)
     dataset.save_as(path)
     assert "more than the" in refusal_of(path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_fine"),
+    [((0x0028, 0x4000), False), ((0x8A9C, 0x052B), False), ((0xAD15, 0x0330), False),
+     ((0x7FE1, 0x0010), True), ((0xFFFC, 0xFFFC), True)],
+)  # fmt: skip
+def test_what_may_not_come_behind_the_pixels_is_refused(tmp_path, tag, is_fine):
+    path = write(tmp_path / "a.dcm", VOXELS[0])
+    element = struct.pack(
+        "<HH2sH", *tag, b"LT" if tag[0] != 0xFFFC else b"OB", 4 * (tag[0] != 0xFFFC)
+    )
+    rest = b"more" if tag[0] != 0xFFFC else struct.pack("<I4x", 4)
+    path.write_bytes(path.read_bytes() + element + rest)
+    if is_fine:
+        np.testing.assert_array_equal(read_scan(path, 2).voxels, VOXELS[0])
+        return
+    with pytest.raises(SubjectError, match="behind its pixels"):
+        read_scan(path, 2)

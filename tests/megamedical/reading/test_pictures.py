@@ -170,3 +170,44 @@ def test_bmp_that_pillow_misreads_is_refused(tmp_path):
     image.putpalette([0, 0, 0, 255, 255, 255])
     image.save(tmp_path / "a.bmp")
     assert "fewer greys than its depth" in refusal_of(tmp_path / "a.bmp")
+
+
+def with_tag(path, number, value):
+    """A little-endian TIFF in which the first value of a tag is another one."""
+    content = bytearray(path.read_bytes())
+    first = int.from_bytes(content[4:8], "little")
+    for place in range(first + 2, first + 2 + 12 * content[first], 12):
+        if int.from_bytes(content[place : place + 2], "little") == number:
+            content[place + 8 : place + 10] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("compression", [None, "packbits", "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize(("tag", "value"), [(257, 81), (258, 8)])
+def test_a_tiff_of_fewer_or_shorter_strips_than_it_claims_is_refused(
+    tmp_path, compression, tag, value
+):
+    path = tmp_path / "a.tif"
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 50)).astype(np.uint16)
+    Image.fromarray(deep).save(path, compression=compression)
+    np.testing.assert_array_equal(read_label_values(path, 2), deep)
+    with_tag(path, 278, 40)
+    with_tag(path, tag, value)
+    if compression in (None, "packbits") or tag == 257:
+        with pytest.raises(SubjectError) as refused:
+            read_label_values(path, 2)
+        assert refused.value.file == "a.tif"
+
+
+@pytest.mark.parametrize("head", [b"\x00", b"\x81", b"\x7f"])
+def test_packbits_of_another_length_are_refused(tmp_path, head):
+    path = tmp_path / "a.tif"
+    pixels = np.repeat(np.arange(40, dtype=np.uint8), 50).reshape(40, 50)
+    Image.fromarray(pixels).save(path, compression="packbits")
+    with Image.open(path) as picture:
+        begin = picture.tag_v2[273][0]
+    content = bytearray(path.read_bytes())
+    content[begin : begin + 1] = head
+    path.write_bytes(content)
+    with pytest.raises(SubjectError, match="another length"):
+        read_label_values(path, 2)

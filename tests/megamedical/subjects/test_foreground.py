@@ -2,17 +2,22 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from megamedical.catalogue.group import FileGroup
-from megamedical.subjects.foreground import as_declared
+from megamedical.files.folders import list_files
+from megamedical.reading.images import read_label_values
+from megamedical.subjects.assembly import Assembly
+from megamedical.subjects.foreground import as_declared, set_bit
+from megamedical.subjects.matching import find_subjects
 
 DISC = np.hypot(*np.mgrid[-9:9, -9:9]) < 5
 
 
-def group(labels, decode="values"):
-    mask = {"decode": decode, "file": "{case}_m.png"}
+def group(labels, decode="values", above=0.0):
+    mask = {"decode": decode, "file": "{case}_m.png", "above": above}
     return FileGroup(
-        modality="xray", dimension=2, subjects=1, image="{case}.png", mask=mask,
+        modality="xray", dimension=2, subjects=1, image="{case}.jpg", mask=mask,
         labels=labels, subject="{case}", patient="{case}",
     )  # fmt: skip
 
@@ -44,3 +49,24 @@ def test_a_third_value_is_no_foreground():
 
 def test_an_empty_mask_stays_empty():
     assert not as_declared(np.zeros((4, 4), np.uint8), group({255: "lesion"})).any()
+
+
+@pytest.mark.parametrize("above", [0, 127, 127.5, 254, 255, 40_000])
+@pytest.mark.parametrize("writes", [lambda path: path, lambda path: path.with_suffix(".tif")])
+def test_a_bit_that_is_set_is_above_any_threshold(tmp_path, above, writes):
+    path = writes(tmp_path / "m.png")
+    Image.fromarray(DISC).save(path)
+    facts = group({1: "vessel"}, "threshold", above)
+    np.testing.assert_array_equal(read_label_values(path, 2, set_bit(facts)) > above, DISC)
+    Image.fromarray(DISC.astype(np.uint8)).save(path)
+    ones = read_label_values(path, 2, set_bit(facts))
+    assert ones.max() == 1, "eight bits are taken at their word"
+
+
+def test_a_mask_of_one_bit_is_cut_like_its_neighbours_in_a_build(tmp_path):
+    Image.fromarray((DISC * 99).astype(np.uint8)).save(tmp_path / "a.jpg")
+    Image.fromarray(DISC).save(tmp_path / "a_m.png")
+    facts = group({1: "vessel"}, "threshold", 127)
+    (subject,), _ = find_subjects("set", "all", facts, list_files([tmp_path]))
+    found = Assembly(facts, subject).label_values("{case}_m.png")
+    np.testing.assert_array_equal(found > 127, DISC)

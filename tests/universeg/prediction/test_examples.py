@@ -242,3 +242,23 @@ def test_a_picture_that_claims_to_be_huge_is_refused(tmp_path):
     assert not one(path).is_colour
     with pytest.raises(SubjectError, match="decompression bomb"):
         one(path).read()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_may_come_from_any_spreadsheet(tmp_path, delimiter, encoding):
+    touch(tmp_path, ["größe.png", "m.png"])
+    rows = [["image", "mask"], ["größe.png", "m.png"]]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    (tmp_path / "pairs.csv").write_bytes(text.encode(encoding))
+    assert names(find_pairs(tmp_path)) == {("größe.png", "m.png")}
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [(b"image,mask\na,b.png,m.png\n", "more cells than columns"), (b'image,mask\n"a,b', "end of")],
+)
+def test_a_damaged_table_of_pairs_is_told(tmp_path, table, told):
+    (tmp_path / "pairs.csv").write_bytes(table)
+    with pytest.raises(SupportError, match=told):
+        find_pairs(tmp_path)

@@ -240,6 +240,44 @@ def test_labels_that_cannot_be_are_refused(predict, pictures, labels, said):
     assert said in result.output
 
 
+def with_masks(folder, masks):
+    """The two examples, with other masks."""
+    for number, mask in enumerate(masks):
+        Image.fromarray(mask).save(folder / f"support/masks/{number}.png")
+
+
+@pytest.mark.parametrize("one", [np.bool_, np.uint8])
+def test_masks_of_one_bit_and_of_eight_show_one_label(predict, pictures, tmp_path, one):
+    with_masks(tmp_path, [blob((90, 121)).astype(one), blob((64, 64)) * 255])
+    result = predict()
+    assert result.exit_code == 0, result.output
+    assert "Labels: 255 = label 255\n" in result.output
+    assert "1 and 255, which are taken for one label" in " ".join(result.output.split())
+    for name, mask in pictures.items():
+        found = read(tmp_path / "out" / Path(name).with_suffix(".png").name)
+        assert set(np.unique(found)) == {0, 255}
+        assert dice(found > 0, mask) > 0.9
+
+
+def test_the_one_label_has_the_value_that_is_named(predict, pictures, tmp_path):
+    with_masks(tmp_path, [blob((90, 121)), blob((64, 64)) * 255])
+    result = predict(["--label", "1=cell"])
+    assert "Labels: 1 = cell\n" in result.output
+    assert "Not looked for" not in result.output
+    assert set(np.unique(read(tmp_path / "out/a.png"))) == {0, 1}
+
+
+@pytest.mark.parametrize("options", [[], ["--label", "1=cell", "--label", "255=wall"]])
+def test_values_that_one_mask_holds_both_are_two_labels(predict, pictures, tmp_path, options):
+    both = blob((64, 64)) * 255
+    if not options:
+        both[:3, :3] = 1
+    with_masks(tmp_path, [blob((90, 121)), both])
+    result = predict(options)
+    assert "Labels: 1 = " in result.output
+    assert ", 255 = " in result.output
+
+
 def test_an_ensemble_that_changes_nothing_is_mentioned(predict, pictures):
     assert "--ensemble 5 changes nothing" in predict(["--ensemble", 5]).output
     assert "changes nothing" not in predict(["--ensemble", 5, "--support-size", 1]).output
