@@ -195,7 +195,7 @@ def compare_workers(folder: Path) -> None:
         for count in (1, 2)
     }
     speeds: dict[str, list[float]] = {name: [] for name in loaders}
-    for repeat in range(REPEATS // 2 + 1):
+    for repeat in range(1 + max(1, REPEATS // 2)):
         for name, loader in loaders.items():
             begin = time.perf_counter()
             read = sum(1 for _ in loader)
