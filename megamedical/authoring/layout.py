@@ -18,18 +18,17 @@ from typing import NamedTuple
 from megamedical.authoring.fields import Fields, shared_beginning
 from megamedical.catalogue.patterns import Pattern
 from megamedical.reading.formats import sought_dimension, suffix_of
+from megamedical.reading.vocabulary import IMAGE, MASK
 from megamedical.task_id import slug
 
-_IMAGE = "images?|imgs?|scans?|volumes?|photos?|pictures?"
 _KIND = "ct|mri?|pet|t1|t1w|t1ce|t1c|t1gd|t2|t2w|flair|adc|dwi|orig|norm"
-_MASK = "masks?|labels?|segs?|segmentations?|annotations?|gts?|ground[_-]?truths?"
 _FOLDER = r"(?P<before>(?:.*[ _-])?)(?P<word>%s)(?P<after>(?:Tr|Ts|Va|[ _-].*)?)"
-_IMAGE_FOLDER = re.compile(_FOLDER % _IMAGE, re.IGNORECASE)
-_MASK_FOLDER = re.compile(_FOLDER % _MASK, re.IGNORECASE)
-_IMAGE_NAME = re.compile(f"{_IMAGE}|{_KIND}", re.IGNORECASE)
-_MASK_NAME = re.compile(_MASK, re.IGNORECASE)
-_IMAGE_ENDING = re.compile(rf"[ _.-]({_IMAGE}|{_KIND}|000[0-9])$", re.IGNORECASE)
-_MASK_ENDING = re.compile(rf"[ _.-]({_MASK})$", re.IGNORECASE)
+_IMAGE_FOLDER = re.compile(_FOLDER % IMAGE, re.IGNORECASE)
+_MASK_FOLDER = re.compile(_FOLDER % MASK, re.IGNORECASE)
+_IMAGE_NAME = re.compile(f"{IMAGE}|{_KIND}", re.IGNORECASE)
+_MASK_NAME = re.compile(MASK, re.IGNORECASE)
+_IMAGE_ENDING = re.compile(rf"[ _.-]({IMAGE}|{_KIND}|000[0-9])$", re.IGNORECASE)
+_MASK_ENDING = re.compile(rf"[ _.-]({MASK})$", re.IGNORECASE)
 
 
 class _Reading(NamedTuple):

@@ -16,21 +16,17 @@ from megamedical.errors import SubjectError
 from megamedical.reading.formats import sought_suffixes, suffix_of
 from megamedical.reading.scan import Scan
 from megamedical.reading.text_tables import read_table
+from megamedical.reading.vocabulary import IMAGE, MASK
 from universeg.prediction.inputs import Input, inputs_at
 from universeg.prediction.labels import expect_no_shades, only
 from universeg.prediction.segmenter import expect_same_size, label_values
 from universeg.prediction.support import SupportError
 
-_IMAGE_FOLDER = re.compile(r"(images?|imgs?|scans?|volumes?)(tr)?", re.IGNORECASE)
-_MASK_FOLDER = re.compile(
-    r"(masks?|labels?|segs?|segmentations?|annotations?|gts?|ground[_-]?truth)(tr)?", re.IGNORECASE
-)
+_IMAGE_FOLDER = re.compile(f"({IMAGE})(tr)?", re.IGNORECASE)
+_MASK_FOLDER = re.compile(f"({MASK})(tr)?", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(r"[ _.-](image|img|0000)$", re.IGNORECASE)
-_MASK_ENDING = re.compile(
-    r"[ _.-](masks?|labels?|seg|segmentation|annotation|gt|ground[_-]?truth)$", re.IGNORECASE
-)
-_IMAGE_COLUMNS = ("image", "img", "scan", "volume")
-_MASK_COLUMNS = ("mask", "label", "seg", "segmentation", "gt", "annotation")
+_MASK_ENDING = re.compile(rf"[ _.-]({MASK})$", re.IGNORECASE)
+_COLUMNS = [re.compile(word, re.IGNORECASE) for word in (IMAGE, MASK)]
 
 
 @dataclass(frozen=True)
@@ -144,8 +140,8 @@ def _by_table(source: Path) -> Pairing | None:
         return None
     columns, *rows = _table(tables[0]) or [[]]
     image, mask = (
-        next((n for n, column in enumerate(columns) if column.lower() in names), None)
-        for names in (_IMAGE_COLUMNS, _MASK_COLUMNS)
+        next((n for n, column in enumerate(columns) if known.fullmatch(column)), None)
+        for known in _COLUMNS
     )
     if image is None or mask is None:
         return None

@@ -16,7 +16,7 @@ from megamedical.reading.volume import Volume
 from megamedical.task_id import slug
 from universeg.prediction.frame import Frame, planes_of
 from universeg.prediction.inputs import Input
-from universeg.prediction.pictures import as_grey, outlined, write_picture
+from universeg.prediction.overlays import as_grey, outlined, write_picture
 from universeg.prediction.segmenter import Prediction
 from universeg.prediction.volumes import write_volume
 

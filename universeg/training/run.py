@@ -27,7 +27,7 @@ from universeg.training.evaluation import Judgement, episodes_to_judge, judge
 from universeg.training.folder import Folder
 from universeg.training.learner import Diverged, Learner, progress
 from universeg.training.log import Log, Unwritten
-from universeg.training.pictures import draw_predictions
+from universeg.training.prediction_sheet import draw_predictions
 from universeg.training.team import Team
 from universeg.weights.card import ModelCard
 from universeg.weights.models import save_model, seen_by
