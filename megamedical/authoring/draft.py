@@ -22,8 +22,8 @@ from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, SubjectError
 from megamedical.files.folders import list_files
 from megamedical.reading.contract import Part
+from megamedical.reading.file_parts import read_picture_part
 from megamedical.reading.images import read_label_values
-from megamedical.reading.parts import read_picture_part
 from megamedical.spread import spread
 
 _SAMPLE = 20  # masks that are read for their values

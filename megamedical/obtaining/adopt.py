@@ -49,7 +49,7 @@ class Adopted:
 
 
 @dataclass(frozen=True)
-class Refused:
+class NotAdopted:
     """A file or folder that is not taken, why, and what to do."""
 
     file: Path
@@ -62,7 +62,7 @@ class Adoption:
     """What became of all files: `unknown` are packed files of a folder that nobody knows."""
 
     adopted: tuple[Adopted, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[NotAdopted, ...]
     unknown: tuple[Path, ...]
     datasets: tuple[DatasetPlan, ...]
 
@@ -117,7 +117,7 @@ class _Adopting:
     checksum: bool
     copy: bool
     adopted: list[Adopted] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[NotAdopted] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
 
     def take(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class _Adopting:
         try:
             files = list(islice(files_in(folder.absolute()).values(), _MOST_FILES))
         except ArchiveError as error:
-            self.refused.append(Refused(folder, error.problem, error.remedy))
+            self.refused.append(NotAdopted(folder, error.problem, error.remedy))
             return
         packed = [file for file in files if self.shelf.may_hold(file)]
         are_known = [self._take_file(file, in_folder=True) for file in packed]
@@ -145,7 +145,7 @@ class _Adopting:
             self.adopted.append(self._adopt_folder(folder, files))
         except (Refusal, ArchiveError) as error:
             if not (beside and isinstance(error, Unknown)):
-                self.refused.append(Refused(folder, error.problem, error.remedy))
+                self.refused.append(NotAdopted(folder, error.problem, error.remedy))
 
     def _take_file(self, file: Path, *, in_folder: bool) -> bool:
         """Take a file; whether anybody knows what it is."""
@@ -155,10 +155,10 @@ class _Adopting:
             if in_folder:
                 self.unknown.append(file)
             else:
-                self.refused.append(Refused(file, error.problem, error.remedy))
+                self.refused.append(NotAdopted(file, error.problem, error.remedy))
             return False
         except (Refusal, ArchiveError) as error:
-            self.refused.append(Refused(file, error.problem, error.remedy))
+            self.refused.append(NotAdopted(file, error.problem, error.remedy))
         return True
 
     def _adopt(self, file: Path) -> Adopted:

@@ -19,6 +19,7 @@ from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
 from megamedical.reading.dicom import Header, find_series, is_dicom, read_header, read_series
+from megamedical.reading.file_parts import read_picture_part, read_run_lengths
 from megamedical.reading.images import (
     labels_of,
     read_label_values,
@@ -28,7 +29,6 @@ from megamedical.reading.images import (
     whole_numbers,
 )
 from megamedical.reading.library_errors import blaming
-from megamedical.reading.parts import read_picture_part, read_run_lengths
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.foreground import as_declared, set_bit

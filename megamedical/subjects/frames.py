@@ -10,7 +10,7 @@ from megamedical.catalogue.annotation import Span, Told
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
-from megamedical.reading.parts import count_pictures, told_of_pictures
+from megamedical.reading.file_parts import count_pictures, told_of_pictures
 from megamedical.reading.spreadsheets import Row, find_row
 from megamedical.subjects.images import Image
 from megamedical.subjects.masks import Masks

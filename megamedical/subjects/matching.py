@@ -10,7 +10,7 @@ from pathlib import Path
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
-from megamedical.reading.parts import has_entry
+from megamedical.reading.file_parts import has_entry
 from megamedical.subjects.frames import parts_of
 from megamedical.subjects.images import Image, images_of, matches_of
 from megamedical.subjects.lookups import with_lookups

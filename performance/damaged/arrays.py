@@ -15,7 +15,7 @@ from scipy.io import loadmat, savemat
 from damaged.kind import Kind, Shown
 from damaged.pictures import GREYS
 from megamedical.reading.contract import Part
-from megamedical.reading.parts import read_picture_part
+from megamedical.reading.file_parts import read_picture_part
 
 _VALUES = GREYS.astype(np.int16) * 9
 

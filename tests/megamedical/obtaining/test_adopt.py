@@ -99,7 +99,7 @@ def run(raw: Path, *paths: Path, manifests=None, **options) -> Adoption:
     return adopt(paths, raw=raw, manifests=Catalog(manifests or cards()), **options)
 
 
-def refusal(raw: Path, *paths: Path, **options) -> adopting.Refused:
+def refusal(raw: Path, *paths: Path, **options) -> adopting.NotAdopted:
     """The one reason why nothing is taken."""
     adoption = run(raw, *paths, **options)
     assert not adoption.adopted

@@ -11,7 +11,7 @@ from scipy.sparse import csc_matrix
 
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
-from megamedical.reading.parts import count_pictures, read_picture_part, read_run_lengths
+from megamedical.reading.file_parts import count_pictures, read_picture_part, read_run_lengths
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30)).astype(np.uint8)
 

@@ -18,7 +18,7 @@ from megamedical.catalogue.datasets import catalog
 from megamedical.catalogue.group import FileGroup
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.reading.contract import Part
-from megamedical.reading.parts import count_pictures, read_picture_part
+from megamedical.reading.file_parts import count_pictures, read_picture_part
 from megamedical.reading.spreadsheets import find_row
 from megamedical.reading.video import count_frames, read_frame
 from megamedical.subjects.assembly import Assembly

@@ -11,14 +11,14 @@ from PIL import Image
 
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
-from megamedical.reading.images import read_volume
-from megamedical.reading.parts import (
+from megamedical.reading.file_parts import (
     count_pictures,
     has_entry,
     read_picture_part,
     read_run_lengths,
     told_of_pictures,
 )
+from megamedical.reading.images import read_volume
 
 PICTURES = np.random.default_rng(0).integers(0, 200, (4, 5, 6, 3)).astype(np.uint8)
 
