@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,12 @@ def expect_numbers(kind: DTypeLike, name: str) -> None:
         raise ValueError(f"{name or 'its array'} holds no numbers, but {np.dtype(kind)}")
 
 
-class NamedArrays(Reader):
+class NamedArrays(Reader, ABC):
     """Arrays by name, of which the whole is read."""
 
+    @abstractmethod
     def named(self, path: Path, array: str) -> NDArray[Any]:
         """The array of a name."""
-        raise NotImplementedError
 
     def part(self, path: Path, part: Part) -> NDArray[Any]:
         """See `Reader`."""
