@@ -20,8 +20,8 @@ from universeg.prediction.examples import Pair, find_pairs, read_example, scans_
 from universeg.prediction.frame import Frame
 from universeg.prediction.inputs import Input
 from universeg.prediction.segmenter import Prediction, Segmenter
-from universeg.prediction.support import SupportError
 from universeg.prediction.writing import Outputs, Query
+from universeg.tuning.support import SupportError
 
 _AT_ONCE = 16  # pictures in memory together; volumes come one by one
 _SHOWN = 16  # labels

@@ -19,7 +19,7 @@ from megamedical.reading.luma import luma
 from megamedical.reading.scan import Scan
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.prediction.labels import with_one_foreground
-from universeg.prediction.support import Example, Support, SupportError
+from universeg.tuning.support import Example, Support, SupportError
 from universeg.weights.models import load_universeg
 
 _AT_ONCE = 16  # queries in one batch

@@ -14,7 +14,7 @@ from megamedical.reading.scan import LabelMap, Scan
 from universeg.network.universeg import UniverSeg
 from universeg.prediction.frame import Frame, planes_of
 from universeg.prediction.segmenter import Segmenter, _softmax
-from universeg.prediction.support import Example, Support, SupportError
+from universeg.tuning.support import Example, Support, SupportError
 
 SIZES = ((97, 211), (300, 201), (128, 128), (61, 60), (480, 641))
 

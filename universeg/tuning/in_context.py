@@ -1,0 +1,73 @@
+"""A network that is shown a support with each query; nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import nn
+
+from universeg.tuning.finder import ABSENT, Maps, middle
+from universeg.tuning.support import Pick, Support
+
+_AT_ONCE = 16  # queries in one batch
+
+
+class InContext:
+    """A network and a support: each label is found in a pass of its own."""
+
+    def __init__(self, network: nn.Module, support: Support, draw: int = 0) -> None:
+        """Take a network, where it lies, and what it is shown; `draw` is the draw of examples."""
+        self.network = network
+        self.support = support
+        self._draw = draw
+
+    def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
+        """See `Finder`."""
+        return self._logits(queries, middle(queries, positions))
+
+    def left_out(self, picks: Sequence[Pick], size: int | None = None) -> Maps:
+        """The logits of labelled planes, each found from the other examples: (N, L, H, W).
+
+        At most `size` planes are shown with each.
+        """
+        found = []
+        for example, planes in groupby(picks, key=lambda pick: pick[0]):
+            own = list(planes)
+            positions = [self.support.position(pick) for pick in own]
+            found.append(self._logits(self.support.images(own), positions, [example], size))
+        return np.concatenate(found)
+
+    def _logits(
+        self,
+        queries: Maps,
+        positions: Sequence[float],
+        without: Collection[int] = (),
+        size: int | None = None,
+    ) -> Maps:
+        labels = self.support.labels
+        logits = np.full((len(queries), len(labels), *queries.shape[1:]), ABSENT, dtype=np.float32)
+        for channel, label in enumerate(labels):
+            shared = self.support.shared(label, self._draw, positions, without, size)
+            for picks, sharing in shared.items():
+                if picks:
+                    images, masks = self.support.shown(picks, label)
+                    if masks.any():
+                        logits[sharing, channel] = self._answer(queries[sharing], images, masks)
+        return logits
+
+    @torch.inference_mode()
+    def _answer(self, queries: Maps, images: Maps, masks: Maps) -> Maps:
+        """Logits (Q, H, W) of queries (Q, H, W) that share (S, H, W) examples."""
+        device = next((each.device for each in self.network.parameters()), torch.device("cpu"))
+        query, support, labels = (
+            torch.from_numpy(array).to(device) for array in (queries, images, masks)
+        )
+        self.network.eval()
+        found = [
+            self.network(some[:, None], support[None, :, None], labels[None, :, None])[:, 0]
+            for some in torch.split(query, _AT_ONCE)
+        ]
+        return torch.cat(found).float().cpu().numpy()
