@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from universeg.tuning.finder import Maps, sigmoid
-from universeg.tuning.support import Pick, Support
 
-_MOST = 16  # planes that are left out, one after the other
 _THRESHOLDS = np.linspace(0.1, 0.9, 33)
 _FEW = 4  # scans that count as much as a threshold of 0.5 that nobody looked for
 _LOW = 0.6  # Dice, below which there is a warning
@@ -43,21 +41,6 @@ class Expectation:
     def is_low(self) -> bool:
         """Whether it deserves a warning."""
         return self.dice < _LOW
-
-
-def left_out_planes(support: Support, most: int = _MOST) -> list[Pick]:
-    """Some planes that are found from the other examples, spread over the examples."""
-    by_example: dict[int, list[Pick]] = {}
-    for pick in support.planes:
-        by_example.setdefault(pick[0], []).append(pick)
-    examples = np.random.default_rng((support.seed, 7)).permutation([*by_example])[:most]
-    each = max(1, most // max(1, len(examples)))
-    chosen = []
-    for example in sorted(examples.tolist()):
-        own = by_example[example]
-        places = np.linspace(0, len(own) - 1, min(each, len(own)) + 2)[1:-1]
-        chosen += [own[place] for place in sorted({round(float(place)) for place in places})]
-    return chosen
 
 
 def expected(

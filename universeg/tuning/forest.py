@@ -1,4 +1,4 @@
-"""A random forest on pixels of the labelled slices, with the map of a network beside the filters."""
+"""A random forest on pixels of labelled slices, with a network's map beside the filters."""
 
 from __future__ import annotations
 

@@ -18,39 +18,45 @@ _AT_ONCE = 16  # queries in one batch
 class InContext:
     """A network and a support: each label is found in a pass of its own."""
 
-    def __init__(self, network: nn.Module, support: Support, draw: int = 0) -> None:
-        """Take a network, where it lies, and what it is shown; `draw` is the draw of examples."""
+    def __init__(
+        self, network: nn.Module, support: Support, draw: int = 0, size: int | None = None
+    ) -> None:
+        """Take a network, where it lies, and what it is shown.
+
+        Args:
+            network: see `universeg.models`.
+            support: what is shown.
+            draw: of the examples.
+            size: planes that are shown at once; by default as many as the support says.
+        """
         self.network = network
         self.support = support
+        self.size = size or support.size
         self._draw = draw
 
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
         """See `Finder`."""
         return self._logits(queries, middle(queries, positions))
 
-    def left_out(self, picks: Sequence[Pick], size: int | None = None) -> Maps:
+    def left_out(self, picks: Sequence[Pick], also: Collection[int] = ()) -> Maps:
         """The logits of labelled planes, each found from the other examples: (N, L, H, W).
 
-        At most `size` planes are shown with each.
+        Some examples may be left out with all of them.
         """
         found = []
         for example, planes in groupby(picks, key=lambda pick: pick[0]):
             own = list(planes)
             positions = [self.support.position(pick) for pick in own]
-            found.append(self._logits(self.support.images(own), positions, [example], size))
-        return np.concatenate(found)
+            found.append(self._logits(self.support.images(own), positions, {example, *also}))
+        return np.concatenate(found) if found else np.zeros((0, 1, 1, 1), dtype=np.float32)
 
     def _logits(
-        self,
-        queries: Maps,
-        positions: Sequence[float],
-        without: Collection[int] = (),
-        size: int | None = None,
+        self, queries: Maps, positions: Sequence[float], without: Collection[int] = ()
     ) -> Maps:
         labels = self.support.labels
         logits = np.full((len(queries), len(labels), *queries.shape[1:]), ABSENT, dtype=np.float32)
         for channel, label in enumerate(labels):
-            shared = self.support.shared(label, self._draw, positions, without, size)
+            shared = self.support.shared(label, self._draw, positions, without, self.size)
             for picks, sharing in shared.items():
                 if picks:
                     images, masks = self.support.shown(picks, label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from copy import deepcopy
 
 import numpy as np
@@ -16,11 +16,10 @@ from universeg.training.augmentation import (
     augment_batch,
 )
 from universeg.tuning.clock import Clock
-from universeg.tuning.in_context import InContext
 from universeg.tuning.pace import Learner, loss_of
 from universeg.tuning.support import Pick, Support
 
-_RATE = 1e-3
+_RATE = 3e-4
 _KEPT = 0.9
 _EPISODES = 2  # in a step
 _SHOWN = 4  # labelled slices at most, with each query of a step
@@ -105,21 +104,3 @@ class NetworkLearning:
         chosen = self._rng.permutation(others)[:size].tolist()
         position = support.position(query)
         return [query, *support.near(position, chosen, max(1, size))]
-
-
-def tuned(
-    network: nn.Module,
-    support: Support,
-    seconds: float,
-    seed: int = 0,
-    without: Collection[int] = (),
-) -> InContext:
-    """A network that went on learning for so many seconds from all examples but some."""
-    learning = NetworkLearning(network, support, seed)
-    learning.learn(without, Clock(seconds))
-    return InContext(learning.network, support)
-
-
-def picks_without(support: Support, without: Collection[int]) -> Sequence[Pick]:
-    """The planes of all examples but some."""
-    return [pick for pick in support.planes if pick[0] not in without]

@@ -68,6 +68,11 @@ class Support:
             if any(example.masks[label][plane].any() for label in self.labels_of(number))
         ]
 
+    @property
+    def scans(self) -> Sequence[int]:
+        """The examples that show a label that is meant."""
+        return [number for number in range(len(self.examples)) if self.labels_of(number)]
+
     def planes_of(self, label: int) -> Sequence[Pick]:
         """All planes of all examples that show a label."""
         return [

@@ -17,7 +17,8 @@ _GROUP = 8  # channels that are normalised together
 class UNet(nn.Module):
     """A 2-D U-Net like nnU-Net's, which folds 2 × 2 pixels into channels before it begins.
 
-    That halves the time of a step, and loses nothing of what a pixel wide line needs. Given the maps of another finder, it says what to add to their logits: nothing, before training.
+    That halves the time of a step, and loses nothing of what a pixel wide line needs. Given the
+    maps of another finder, it says what to add to their logits: nothing, before training.
     """
 
     def __init__(

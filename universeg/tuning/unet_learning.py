@@ -66,6 +66,7 @@ class UNetLearning:
             flips: whether mirror images are of the same kind.
             augmentation: of each slice by itself.
         """
+        self._labels = masks.shape[1]
         self._given = given
         self._device = device
         self._flips = _FLIPS if flips else _FLIPS[:1]
@@ -99,7 +100,7 @@ class UNetLearning:
         if maps is not None:
             parts.append(sigmoid(maps))
         stacks = torch.from_numpy(np.concatenate(parts, axis=1)).to(self._device)
-        labels = masks.shape[1]
+        labels = self._labels
         self._learner.network.train()
         while clock.share < until:
             batch = self._batch(stacks)
@@ -131,7 +132,7 @@ class UNetLearning:
                 for axes in self._flips
             ]
             found.append(torch.stack(each).mean(0).cpu().numpy())
-        return np.concatenate(found)
+        return np.concatenate(found) if found else np.zeros((0, self._labels, *queries.shape[1:]))
 
     def _batch(self, stacks: Tensor) -> Tensor:
         drawn = torch.stack(
