@@ -23,6 +23,7 @@ WAYS = ("forest", *TUNING)  # what a budget is spent on
 
 _SHOWN = 16  # planes with each query: more take time that learning makes more of
 _LEARNT = 64  # planes at most
+_EXPECTED = 16  # planes at most, of which it is told how good a prediction will be
 _JUDGED = 8  # scans at most, and a quarter of all
 _KNOWING = 0.3  # share of the budget in which planes are left out, one after the other
 _HELD_BACK = 0.6  # share of the time of learning after which what was left out is learnt too
@@ -113,6 +114,14 @@ def fit(
         expected(choice.logits, known.masks[own], scans, support.labels),
         tuned.network if isinstance(tuned, Tuned) else None,
     )
+
+
+def expect(network: nn.Module, support: Support) -> Mapping[str, Expectation]:
+    """What is to be expected of a network in context: some planes, each found from the others."""
+    if len(support.scans) < 2:
+        return {}
+    known = leave_out(InContext(network, support, size=min(support.size, _SHOWN)), _EXPECTED)
+    return expected(known.maps, known.masks, known.scans, support.labels)
 
 
 def _made(

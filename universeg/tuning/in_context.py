@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from universeg.network.devices import device_of, exact
 from universeg.tuning.finder import ABSENT, Maps, middle
 from universeg.tuning.support import Pick, Support
 
@@ -67,13 +68,14 @@ class InContext:
     @torch.inference_mode()
     def _answer(self, queries: Maps, images: Maps, masks: Maps) -> Maps:
         """Logits (Q, H, W) of queries (Q, H, W) that share (S, H, W) examples."""
-        device = next((each.device for each in self.network.parameters()), torch.device("cpu"))
+        device = device_of(self.network)
         query, support, labels = (
             torch.from_numpy(array).to(device) for array in (queries, images, masks)
         )
         self.network.eval()
-        found = [
-            self.network(some[:, None], support[None, :, None], labels[None, :, None])[:, 0]
-            for some in torch.split(query, _AT_ONCE)
-        ]
+        with exact():
+            found = [
+                self.network(some[:, None], support[None, :, None], labels[None, :, None])[:, 0]
+                for some in torch.split(query, _AT_ONCE)
+            ]
         return torch.cat(found).float().cpu().numpy()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from universeg.network.devices import device_of
 from universeg.training.augmentation import (
     Augmentation,
     ImageAugmentation,
@@ -57,8 +58,7 @@ class NetworkLearning:
         """Begin with a network, which stays as it is."""
         self._support = support
         self._rng = np.random.default_rng((seed, 1))
-        device = next((each.device for each in network.parameters()), torch.device("cpu"))
-        self._device = device
+        self._device = device_of(network)
         self._learner = Learner(deepcopy(network).requires_grad_(True), _RATE, _KEPT)
 
     @property
