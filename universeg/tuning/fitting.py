@@ -31,7 +31,7 @@ _SECONDS = {"cpu": 60.0}
 _SECONDS_ELSEWHERE = 5.0
 _WORTH_IT = 60  # steps; fewer do a network more harm than good
 _TRIED = 0.1  # share of its time after which that is foreseen
-_PREFERRED = ("forest", "branch")  # averaged, unless the slices that were left out say otherwise
+_PREFERRED = (*WAYS,)  # averaged, unless the slices that were left out say otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +43,18 @@ class Fitted:
         chosen: the ways that are averaged.
         why: what the slices said that were left out, for a person.
         expected: by the name of the label; none where there was nothing to leave out.
+        dice: of the scans that were left out, by each way and by the average.
         network: the one that went on learning, if it was tried.
+        steps: that it took.
     """
 
     finder: Finder
     chosen: tuple[str, ...]
     why: str
     expected: Mapping[str, Expectation] = field(default_factory=dict)
+    dice: Mapping[str, float] = field(default_factory=dict)
     network: nn.Module | None = None
+    steps: int = 0
 
     def probabilities(self, queries: Maps) -> Maps:
         """Of the first label, (Q, H, W) in [0, 1], in queries (Q, H, W) in [0, 1]."""
@@ -111,8 +115,10 @@ def fit(
         Average(finders) if len(finders) > 1 else finders[0][1],
         choice.names,
         choice.why,
-        expected(choice.logits, known.masks[own], scans, support.labels),
+        _expected(known, choice.gain) if judges else {},
+        choice.dice,
         tuned.network if isinstance(tuned, Tuned) else None,
+        tuned.steps if isinstance(tuned, Tuned) else 0,
     )
 
 
@@ -121,7 +127,13 @@ def expect(network: nn.Module, support: Support) -> Mapping[str, Expectation]:
     if len(support.scans) < 2:
         return {}
     known = leave_out(InContext(network, support, size=min(support.size, _SHOWN)), _EXPECTED)
-    return expected(known.maps, known.masks, known.scans, support.labels)
+    return _expected(known)
+
+
+def _expected(known: LeftOut, gain: float = 0.0) -> Mapping[str, Expectation]:
+    """What all left-out scans say of the network, and so much more as was gained on the judges."""
+    found = expected(known.maps, known.masks, known.scans, known.support.labels)
+    return {name: each.shifted(gain) for name, each in found.items()} if gain else found
 
 
 def _made(
