@@ -17,7 +17,7 @@ from universeg.training.augmentation import (
     augment_batch,
 )
 from universeg.tuning.clock import Clock
-from universeg.tuning.pace import Learner, loss_of
+from universeg.tuning.learner import Learner, loss_of
 from universeg.tuning.support import Pick, Support
 
 _RATE = 3e-4

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from universeg.network.unet import UNet
 from universeg.training.augmentation import (
     Augmentation,
     ImageAugmentation,
@@ -16,8 +17,7 @@ from universeg.training.augmentation import (
 )
 from universeg.tuning.clock import Clock
 from universeg.tuning.finder import Finder, Maps, logit, sigmoid
-from universeg.tuning.pace import Learner, loss_of
-from universeg.tuning.unet import UNet
+from universeg.tuning.learner import Learner, loss_of
 
 _BATCH = 4
 _RATE = 3e-3
