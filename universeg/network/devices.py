@@ -35,6 +35,15 @@ def moved(network: nn.Module, device: str) -> nn.Module:
         ) from error
 
 
+def fast(device: torch.device) -> torch.autocast:
+    """Let a step of learning compute in bfloat16, where the device is quicker at it.
+
+    That is every GPU, and processors with AMX; without it bfloat16 is slower than float32.
+    """
+    is_quicker = device.type != "cpu" or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_quicker)
+
+
 @contextmanager
 def exact() -> Iterator[None]:
     """Let convolutions of a GPU round as float32 does, to 1e-6 and not to TF32's 2e-3."""

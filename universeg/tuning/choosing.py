@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from universeg.tuning.expectation import dice_of
 from universeg.tuning.finder import Maps, logit, sigmoid
 
+_BESIDE = 0.5  # what the network as it is counts beside what has learnt
 _SCATTER = 0.15  # of the gain from scan to scan, at least: few scans may agree by chance
 
 
@@ -45,10 +46,10 @@ def choose(
     """
     names = [*judged]
     if not scans:
-        chosen = tuple(name for name in names if name in (names[0], *preferred))
+        chosen = tuple(name for name in names if name in preferred)
         return Choice(chosen, "one labelled scan: nothing could be left out to judge by")
     averages = {
-        some: logit(np.mean([sigmoid(judged[name]) for name in some], axis=0))
+        some: _averaged(some, judged)
         for count in range(1, len(names) + 1)
         for some in combinations(names, count)
     }
@@ -62,6 +63,18 @@ def choose(
     told[" + ".join(chosen)] = float(dice[chosen].mean())
     why = "left-out Dice: " + ", ".join(f"{name} {value:.2f}" for name, value in told.items())
     return Choice(chosen, why, told, float((dice[chosen] - dice[(names[0],)]).mean()))
+
+
+def weights(names: Sequence[str], first: str) -> list[float]:
+    """What each of some ways counts; `first` is the network as it is."""
+    return [_BESIDE if name == first and len(names) > 1 else 1.0 for name in names]
+
+
+def _averaged(names: Sequence[str], judged: Mapping[str, Maps]) -> Maps:
+    """The logits of the average of some ways."""
+    counts = np.array(weights(names, next(iter(judged))), dtype=np.float32)
+    found = np.stack([sigmoid(judged[name]) for name in names])
+    return logit(np.average(found, axis=0, weights=counts).astype(np.float32))
 
 
 def _scores(logits: Maps, masks: Maps, scans: Sequence[int]) -> NDArray[np.float64]:

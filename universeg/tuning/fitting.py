@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 from torch import nn
 
-from universeg.tuning.choosing import choose
+from universeg.tuning.choosing import choose, weights
 from universeg.tuning.clock import Clock
 from universeg.tuning.expectation import Expectation, expected
 from universeg.tuning.finder import Average, Finder, Maps, sigmoid
@@ -31,7 +31,7 @@ _SECONDS = {"cpu": 60.0}
 _SECONDS_ELSEWHERE = 5.0
 _WORTH_IT = 60  # steps; fewer do a network more harm than good
 _TRIED = 0.1  # share of its time after which that is foreseen
-_PREFERRED = (*WAYS,)  # averaged, unless the slices that were left out say otherwise
+_PREFERRED = (AsItIs.name, *WAYS)  # averaged, unless the slices that were left out say otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,8 @@ def fit(
     scans = [known.scans[place] for place in own]
     choice = choose(judged, known.masks[own], scans, _PREFERRED)
     say(f"Chosen: {' + '.join(choice.names)} ({choice.why})")
-    finders = [(1.0, made[name].finder) for name in choice.names]
+    counts = weights(choice.names, AsItIs.name)
+    finders = [(count, made[name].finder) for count, name in zip(counts, choice.names, strict=True)]
     tuned = made.get(Tuned.name)
     return Fitted(
         Average(finders) if len(finders) > 1 else finders[0][1],
