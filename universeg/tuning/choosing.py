@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from universeg.tuning.expectation import dice_of
 from universeg.tuning.finder import Maps, logit, sigmoid
 
-_BESIDE = 0.5  # what the network as it is counts beside what has learnt
+AS_IT_IS, BRANCH = "in context", "branch"
+_BESIDE = 0.5  # what the network as it is counts beside a branch, which adds to it
 _SCATTER = 0.15  # of the gain from scan to scan, at least: few scans may agree by chance
 
 
@@ -65,14 +66,14 @@ def choose(
     return Choice(chosen, why, told, float((dice[chosen] - dice[(names[0],)]).mean()))
 
 
-def weights(names: Sequence[str], first: str) -> list[float]:
-    """What each of some ways counts; `first` is the network as it is."""
-    return [_BESIDE if name == first and len(names) > 1 else 1.0 for name in names]
+def weights(names: Sequence[str]) -> list[float]:
+    """What each of some ways counts in their average."""
+    return [_BESIDE if name == AS_IT_IS and BRANCH in names else 1.0 for name in names]
 
 
 def _averaged(names: Sequence[str], judged: Mapping[str, Maps]) -> Maps:
     """The logits of the average of some ways."""
-    counts = np.array(weights(names, next(iter(judged))), dtype=np.float32)
+    counts = np.array(weights(names), dtype=np.float32)
     found = np.stack([sigmoid(judged[name]) for name in names])
     return logit(np.average(found, axis=0, weights=counts).astype(np.float32))
 

@@ -84,7 +84,7 @@ def fit(
     Args:
         network: in context, on the device. It stays as it is.
         support: the labelled slices; of a single scan, copies that are moved and recoloured take
-            the place of what would be left out, and nothing is judged.
+            the place of what would be left out; nothing is judged, and a forest alone is grown.
         ways: of `WAYS`, those that are tried beside the network as it is.
         budget: seconds; by default as many as suit the device.
         seed: of all that is drawn.
@@ -109,7 +109,7 @@ def fit(
     scans = [known.scans[place] for place in own]
     choice = choose(judged, known.masks[own], scans, _PREFERRED)
     say(f"Chosen: {' + '.join(choice.names)} ({choice.why})")
-    counts = weights(choice.names, AsItIs.name)
+    counts = weights(choice.names)
     finders = [(count, made[name].finder) for count, name in zip(counts, choice.names, strict=True)]
     tuned = made.get(Tuned.name)
     return Fitted(
@@ -146,7 +146,9 @@ def _made(
     say: Callable[[str], None],
 ) -> dict[str, Way]:
     made: list[Way] = [AsItIs(known)]
-    if "tuned" in ways and len(set(known.scans)) > 1:
+    if len(set(known.scans)) < 2:  # steps on a single scan end nowhere near the next
+        ways = {*ways} & {"forest"}
+    if "tuned" in ways:
         made.append(Tuned(known, network, seed))
     if "forest" in ways:
         if find_spec("sklearn"):

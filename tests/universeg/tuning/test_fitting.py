@@ -175,7 +175,7 @@ def judged(**quality):
     ("quality", "names"),
     [
         ({"in_context": 0.9, "branch": 0.5}, ("in context",)),
-        ({"in_context": 0.6, "forest": 0.5, "branch": 0.9}, ("in context", "branch")),
+        ({"in_context": 0.6, "forest": 0.5, "branch": 0.9}, ("branch",)),
         ({"in_context": 0.80, "branch": 0.79}, ("in context", "branch")),
     ],
 )
