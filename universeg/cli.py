@@ -44,9 +44,7 @@ class CacheOption(StrEnum):
     device = "device"
 
 
-SupportOption = Annotated[
-    Path, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
-]
+SupportOption = Annotated[Path, typer.Option(help="Folder or CSV of images with masks.")]
 WeightsOption = Annotated[
     str, typer.Option(help="`v1`, another release, or a file.", metavar="PATH")
 ]
@@ -105,6 +103,9 @@ def predict(
     ] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write pictures with the outlines of what is found.")
+    ] = False,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Average over mirror images, in four times the time.")
     ] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Let the network learn from the examples first.")
@@ -172,6 +173,7 @@ def predict(
             support_size=support_size,
             ensemble=ensemble,
             seed=seed,
+            flips=flips,
             device=device,
             threshold=_threshold(threshold),
             fill_holes=fill_holes,

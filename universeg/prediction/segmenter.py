@@ -48,6 +48,7 @@ class Segmenter:
         support_size: int = 64,
         ensemble: int = 1,
         seed: int = 0,
+        flips: bool = False,
         device: str | None = None,
         threshold: float | Literal["auto"] = 0.5,
         fill_holes: bool = False,
@@ -65,6 +66,7 @@ class Segmenter:
             support_size: labelled slices that the network sees at once.
             ensemble: draws of so many slices whose predictions are averaged, where there are more.
             seed: of the draws, and of what is learnt.
+            flips: whether mirror images are averaged, unless it learns; takes four times as long.
             device: as PyTorch names it; by default a GPU where there is one.
             threshold: of a label's probability, between 0 and 1; `auto` is what suits the examples.
             fill_holes: of each label.
@@ -73,7 +75,7 @@ class Segmenter:
         Raises:
             WeightsError: there is no such file, or it does not hold the weights of a model.
             ModelError: they are of a model that is not installed.
-            MegaMedicalError: there is no such device, range of intensities or threshold.
+            MegaMedicalError: there is no such device, range or threshold.
         """
         if threshold != "auto" and not 0 < threshold < 1:
             raise MegaMedicalError(
@@ -89,6 +91,7 @@ class Segmenter:
         self.support_size = support_size
         self.ensemble = ensemble
         self._seed = seed
+        self._flips = flips
         self._threshold = threshold
         self._cleaning = Cleaning(fill_holes, largest)
         self._support: Support | None = None
@@ -137,11 +140,7 @@ class Segmenter:
         return self
 
     def frame_of(self, scan: Scan, plane: str = PICTURE) -> Frame:
-        """How the network will see a picture, or the planes of a volume.
-
-        Raises:
-            SubjectError: the image is constant, holds NaN, or has nothing in the window.
-        """
+        """How the network will see a picture, or the planes of a volume; see `Frame.of`."""
         return Frame.of(scan, plane, self._rule, self.resolution)
 
     def fit_scans(
@@ -335,7 +334,8 @@ class Segmenter:
         """What was learnt; or the network, once for each draw of examples."""
         if self._learnt:
             return [self._learnt.finder]
-        return [InContext(self.model, self._fitted, draw) for draw in range(self.draws)]
+        model, support = self.model, self._fitted
+        return [InContext(model, support, draw, flips=self._flips) for draw in range(self.draws)]
 
     def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
         labels = self._fitted.labels

@@ -74,6 +74,21 @@ def test_what_is_left_out_is_not_shown(scans, planes, most):
             assert not shown & own
 
 
+def test_mirror_images_are_turned_back():
+    class Corner(torch.nn.Module):
+        """Finds what its examples have in common."""
+
+        def forward(self, query, images, labels):  # noqa: ARG002
+            return (8 * labels.mean(dim=1) - 4).expand(query.shape)
+
+    images, masks = pictures(2)
+    masks[:] = 0
+    masks[:, :8, :5] = 1
+    support = Support.of_pictures(images, masks)
+    plain, flipped = (InContext(Corner(), support, flips=flips) for flips in (False, True))
+    assert np.allclose(plain.logits(images), flipped.logits(images), atol=1e-4)
+
+
 def test_planes_of_two_scans_are_left_out_however_little_time_there_is():
     known = leave_out(InContext(Spy(), volumes(4)), 16, Clock(0))
     assert len(set(known.scans)) == 2
