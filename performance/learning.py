@@ -32,13 +32,15 @@ QUERIES = 10
 HELD_OUT = ("heldout",)
 
 
-def cases(location: str, size: int) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+def cases(
+    location: str, size: int, asked: list[str] | None
+) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
     """Of each task its labelled slices and its queries, each images and masks (N, H, W)."""
     store = open_store(location)
     roles = {dataset.id: dataset.role for dataset in catalog().values()}
     for task, rows in store.examples[store.examples["area"] > 0].groupby("task"):
         dataset, group, *_ = task.split("/")
-        if roles.get(dataset) in HELD_OUT:
+        if roles.get(dataset) in HELD_OUT or (asked and task not in asked):
             continue
         images, masks = store.slices(f"{dataset}/{group}")
         drawn = []
@@ -92,9 +94,7 @@ def main() -> None:
             save(UniverSeg((4, 4), (4,)), given.weights)
         network = load_model(given.weights)
         for location in given.store:
-            for task, slices in cases(location, given.size):
-                if given.task and task not in given.task:
-                    continue
+            for task, slices in cases(location, given.size, given.task):
                 scores = row(network, slices, given.budget)
                 print(
                     task, *(f"{name} {100 * dice:.1f}" for name, dice in scores.items()), sep=" | "

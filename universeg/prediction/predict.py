@@ -20,9 +20,11 @@ from universeg.prediction.deciding import Prediction
 from universeg.prediction.examples import Pair, Pairing, find_pairs, read_example, scans_in
 from universeg.prediction.frame import Frame
 from universeg.prediction.inputs import Input
+from universeg.prediction.progress import by_the_clock
 from universeg.prediction.segmenter import Segmenter
 from universeg.prediction.telling import tell, write_summary
 from universeg.prediction.writing import Outputs, Query
+from universeg.tuning.fitting import default_budget
 from universeg.tuning.support import SupportError
 
 _AT_ONCE = 16  # pictures in memory together; volumes come one by one
@@ -113,9 +115,9 @@ def predict(
     ranges = read_examples(segmenter, pairing, plane, request.labels, report, listener)
     _mention_labels(segmenter, say)
     if request.ways:
-        with listener.stage("Learn", 1, "fits") as step:
-            segmenter.learn(request.ways, request.budget, say)
-            step("done")
+        budget = default_budget(segmenter.device) if request.budget is None else request.budget
+        with by_the_clock(listener, "Learn", budget):
+            segmenter.learn(request.ways, budget, say)
     _mention_draws(segmenter, say)
     _expect_own_targets(files, pairing.pairs, request.outputs, segmenter.labels.values())
     if request.tells:

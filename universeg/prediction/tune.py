@@ -14,6 +14,7 @@ from megamedical.reporting.progress import Listener, Silence
 from universeg.network.universeg import UniverSeg
 from universeg.prediction.examples import find_pairs
 from universeg.prediction.predict import Report, plane_of, read_examples
+from universeg.prediction.progress import by_the_clock
 from universeg.prediction.segmenter import Segmenter
 from universeg.tuning.fitting import Fitted, default_budget
 from universeg.tuning.ways import Tuned
@@ -71,18 +72,18 @@ def tune(
         raise MegaMedicalError(
             "One example leaves nothing to learn from", "Tuning takes two or more."
         )
-    with listener.stage("Tune", 1, "networks") as step:
-        fitted = segmenter.learn((Tuned.name,), request.budget, say)
-        step("done")
+    budget = default_budget(segmenter.device) if request.budget is None else request.budget
+    with by_the_clock(listener, "Tune", budget):
+        fitted = segmenter.learn((Tuned.name,), budget, say)
     network = fitted.network if Tuned.name in fitted.chosen and fitted.network else segmenter.model
     if network is segmenter.model:
         say("Tuning did not make it better: the weights are written as they were")
-    save_model(network, request.out, _card(segmenter, request, fitted))
+    save_model(network, request.out, _card(segmenter, request, budget, fitted))
     report.written.append(request.out)
     return report
 
 
-def _card(segmenter: Segmenter, request: TuneRequest, fitted: Fitted) -> ModelCard:
+def _card(segmenter: Segmenter, request: TuneRequest, budget: float, fitted: Fitted) -> ModelCard:
     path = file_of(request.weights)
     card = read_card(path) if path.suffix == ".safetensors" else None
     with path.open("rb") as file:
@@ -104,7 +105,7 @@ def _card(segmenter: Segmenter, request: TuneRequest, fitted: Fitted) -> ModelCa
             "examples": len(segmenter.examples.scans),
             "labels": {str(value): label for value, label in segmenter.labels.items()},
             "plane": request.plane,
-            "seconds": request.budget or default_budget(segmenter.device),
+            "seconds": budget,
             "seed": request.seed,
         },
     )

@@ -98,10 +98,13 @@ def fit(
         raise ValueError(f"there is no way {sorted(unknown)}, but {', '.join(WAYS)}")
     clock = Clock(default_budget(device) if budget is None else budget)
     shown = InContext(network, support, size=min(support.size, _SHOWN))
-    if len(support.scans) > 1:
-        known = leave_out(shown, _LEARNT, clock.part(_KNOWING))
-    else:
-        known = move_copies(shown, seed)
+    try:
+        if len(support.scans) > 1:
+            known = leave_out(shown, _LEARNT, clock.part(_KNOWING))
+        else:
+            known = move_copies(shown, seed)
+    except KeyboardInterrupt:
+        return Fitted(shown, (AsItIs.name,), "broken off before anything was learnt")
     made = _made(ways, known, network, seed, device, say)
     judges = _judges(known, seed)
     judged = _judged_on_the_way(made, judges, clock, say)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from megamedical.spread import spread
 from universeg.tuning.finder import Maps
 from universeg.tuning.support import Support
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_MOST = 256  # planes that are looked at
 _TILES = 4  # of a side, whose mean grey values tell where it is bright
 _FEWEST = 4  # scans that tell how different two of a kind may be
 _UNKNOWN = 12.0  # scans; so many times the usual most, shared by all, is not far yet
@@ -36,8 +38,9 @@ class Likeness:
 
     @classmethod
     def of(cls, support: Support) -> Likeness:
-        """The looks of all planes of a support that show a label."""
-        return cls(support.images(support.planes), [example for example, _ in support.planes])
+        """The looks of planes of a support that show a label, spread over them."""
+        planes = spread(support.planes, _MOST)
+        return cls(support.images(planes), [example for example, _ in planes])
 
     def distance(self, queries: Maps) -> float:
         """How far the nearest of queries (Q, H, W) of one scan is from all, 1 being the usual most.

@@ -140,6 +140,15 @@ def test_what_is_broken_off_keeps_the_best_so_far(monkeypatch):
     assert any("best so far" in line for line in said)
 
 
+def test_what_is_broken_off_at_once_is_the_network_as_it_is(monkeypatch):
+    def broken_off(*_):  # noqa: ANN002
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(InContext, "left_out", broken_off)
+    fitted = fit(Level(0.6), Support.of_pictures(*pictures(4)), budget=1)
+    assert fitted.chosen == ("in context",) and not fitted.expected
+
+
 def test_a_branch_adds_nothing_before_it_learns():
     support = Support.of_pictures(*pictures(3))
     shown = InContext(Level(0.6), support)
