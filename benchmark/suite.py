@@ -117,7 +117,8 @@ def load_suite(asked: str) -> Suite:
         return Suite.model_validate(strict_yaml.read(path))
     except (yaml.YAMLError, OSError) as error:
         raise SuiteError(
-            f"{path} is not YAML, or cannot be read: {error}", "See the suites that come with the package."
+            f"{path} is not YAML, or cannot be read: {error}",
+            "See the suites that come with the package.",
         ) from error
     except ValidationError as error:
         raise SuiteError(
@@ -134,7 +135,9 @@ def _fault(error: ErrorDetails) -> str:
         "model_type": "must be `key: value` lines",
         "string_pattern_mismatch": f"{error['input']!r} does not have the form of a name",
     }
-    found = f" (found {error['input']!r:.200})" if isinstance(error["input"], str | int | float) else ""
+    found = (
+        f" (found {error['input']!r:.200})" if isinstance(error["input"], str | int | float) else ""
+    )
     told = str(error["msg"]).removeprefix("Value error, ") + found
     return f"{place}: {reasons.get(error['type'], told)}"
 

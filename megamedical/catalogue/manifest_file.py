@@ -16,7 +16,6 @@ from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError
 
-
 _SHOWN = 20  # of what cannot be
 _LONGEST = 200  # characters of what somebody has written, in a message
 

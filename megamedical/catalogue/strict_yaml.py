@@ -71,7 +71,9 @@ def _bound(text: str) -> None:
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise _refused(f"`*{event.anchor}` stands for nothing that is whole before it", mark)
+                raise _refused(
+                    f"`*{event.anchor}` stands for nothing that is whole before it", mark
+                )
             total += sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             total += 1

@@ -362,7 +362,8 @@ class TestTwoAtOnce:
         assert f"process {other.pid} of " in said
         assert ", since 2" in said
 
-    def test_one_of_another_method_goes_on(self, other, run_small):
+    @pytest.mark.usefixtures("other")
+    def test_one_of_another_method_goes_on(self, run_small):
         assert run_small("nearest")[0].rows
 
     def test_the_run_of_a_dead_one_is_taken_over(self, other, run_small):
