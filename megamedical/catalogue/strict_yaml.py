@@ -66,8 +66,10 @@ def _text(content: str | bytes) -> str:
 
 def _bound(text: str) -> None:
     """Count the values of a text, as if all aliases were written out, before any is made."""
-    open_, sizes, total = [], {}, 0  # where anchored values begin, and how many they hold
-    for event in yaml.parse(text, _Parser):  # type: ignore[no-untyped-call]
+    open_: list[tuple[str | None, int]] = []  # anchors, and how many values came before
+    sizes: dict[str, int] = {}  # how many an anchored one holds
+    total = 0
+    for event in yaml.parse(text, _Parser):
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
@@ -92,7 +94,7 @@ def _bound(text: str) -> None:
             raise _refused(f"it is nested more than {_DEEPEST} deep", mark)
 
 
-def _refused(problem: str, mark: yaml.Mark | None) -> yaml.MarkedYAMLError:
+def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
