@@ -193,10 +193,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="of each command")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(ACTS), help="commands, with commas between")
-    parser.add_argument("--toy", action="store_true", help="two kills of unpacking and of a build")
+    parser.add_argument("--toy", action="store_true", help="two kills of a download")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` of a shell has it ignored
-    kills, only = (2, "unpack,build") if given.toy else (given.kills, given.only)
+    kills, only = (2, "download") if given.toy else (given.kills, given.only)
     print(f"{'command':10s} kills  runs  right  slowest  while it")
     wrong = []
     for name in only.split(","):
