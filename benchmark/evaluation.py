@@ -25,6 +25,7 @@ from benchmark.results import (
     ResultsError,
     folder_of,
     read_rows,
+    sweep,
     write_rows,
 )
 from benchmark.suite import Suite
@@ -158,6 +159,7 @@ def evaluate(job: Job) -> Outcome:
     """
     forget_peak()
     method = make_method(job.method)
+    sweep(job.path)
     before = read_rows(job.path)
     _expect_same(before, job, method.about)
     rows = _usable(before, job)
