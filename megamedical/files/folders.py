@@ -32,7 +32,7 @@ def _unpacked(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
         if entry.is_dir(follow_symlinks=False):
             yield from _unpacked(folder / entry.name, f"{prefix}{entry.name}/")
         elif entry.is_file() and not entry.name.startswith("."):
-            yield prefix + entry.name, folder / entry.name
+            yield prefix + entry.name, Path(entry)
 
 
 def files_in(folder: Path) -> dict[str, Path]:
@@ -60,7 +60,7 @@ def _visible(
         if entry.is_dir():
             yield from _visible(folder / entry.name, entered, f"{prefix}{entry.name}/")
         elif entry.is_file():
-            yield prefix + entry.name, folder / entry.name
+            yield prefix + entry.name, Path(entry)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
