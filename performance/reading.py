@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=1 BLOSC_NTHREADS=1 python performance/reading.py [--toy]
 
 An episode is 65 images and 65 masks, anywhere in 6,000 images and 12,000 masks of 128 x 128, put
-into new arrays, but where it says otherwise; each slice was read, and so checked, once before. The first table is of one
-process on one core, all files in the page cache; LMDB holds the same slices as raw bytes, as
-thunderpack does. Beside the pairs a second of the clock are those a second of the core's time,
-which other programs disturb less. The second table is of a DataLoader on all cores. Readers take
-turns; figures are medians. What it needs:
+into new arrays, but where it says otherwise; each slice was read, and so checked, once before. The
+first table is of one process on one core, all files in the page cache; LMDB holds the same slices
+as raw bytes, as thunderpack does. Beside the pairs a second of the clock are those a second of the
+core's time, which other programs disturb less. The second table is of a DataLoader on all cores.
+Readers take turns; figures are medians. What it needs:
 `pip install -e '.[universeg,performance]'`.
 """
 
