@@ -5,7 +5,8 @@
 The volume is 512 x 512 x 120 int16 at 0.7 x 0.7 x 2.5 mm with 4 labels, cut in three planes, mid
 and max slices, at 128 x 128. "Ours" is all that a build does for a subject: read, hash, resample,
 slice, write the record. Its seconds are those of the clock, which uses two cores where they are
-free, and of all cores together, which is what a build with a worker a core has to pay. Memory is the peak of a fresh process, less that of one that only imports.
+free, and of all cores together, which is what a build with a worker a core has to pay. Memory is
+the peak of a fresh process, less that of one that only imports.
 """
 
 from __future__ import annotations
