@@ -19,7 +19,7 @@ def list_files(folders: Iterable[Path]) -> dict[str, Path]:
     Raises:
         ArchiveError: a folder cannot be read.
     """
-    tree = {}
+    tree: dict[str, Path] = {}
     for folder in folders:
         if folder.is_dir():
             with _explained(folder):
