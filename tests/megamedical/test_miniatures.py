@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import zarr
-from miniatures import ct, extras, mri, pictures  # noqa: F401
+from miniatures import ct, extras, hearts, mri, pictures  # noqa: F401
 from miniatures.archives import write_mirror
 from miniatures.collection import MINIATURES, OTHER_LAYOUTS, Expected, Miniature
 from numpy.typing import NDArray
