@@ -24,7 +24,8 @@ What the manifests in `manifests/datasets/` say, written by
 `python -m megamedical.catalogue.datasets_page`. A *task* is one label of one group, in one plane
 and one slicing. *Proven* says what was built from the manifest: the archives as they are
 distributed, with the number of subjects that were seen (real data), or tiny archives in their
-layout (miniature); what is known of the layout, and from where, is in the `evidence` of each group.
+layout (miniature); what is known of the layout, and from where, is in the `evidence` of each group,
+and what was looked for in vain below.
 """
 _COLLECTION = """\
 `--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`.
@@ -92,6 +93,8 @@ def _section(dataset: DatasetManifest) -> Iterator[str]:
         yield f"- Access: {dataset.access}. {dataset.how_to_get.strip()}"
     if dataset.notes:
         yield f"- {dataset.notes.strip()}"
+    if dataset.looked_for:
+        yield f"- Real files were looked for in vain. {dataset.looked_for.strip()}"
     for name, group in dataset.groups.items():
         yield ""
         yield f"**{name}**: {group.title or dataset.title}. {_size(group)}"

@@ -320,6 +320,12 @@ MISTAKES = {
         "groups.all",
         "`told:` belongs to `frames:`",
     ),
+    "found, and looked for in vain": (
+        "home: null",
+        "home: null\n    proven: real data\n    proven_on: 1\n    looked_for: everywhere",
+        "whole file",
+        "`looked_for:` is for what was not found",
+    ),
     "a moment of no field": (
         PLANES,
         f"{PLANES}\n        moment: second",
