@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
+from megamedical.catalogue.datasets import (
+    Catalog,
+    catalog,
+    manifest_folder,
+    modalities,
+    subjects,
+    tasks,
+)
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.honesty_page import known_errors, leaks
 from megamedical.catalogue.manifest import DatasetManifest
@@ -54,11 +61,6 @@ def page(datasets: Catalog) -> str:
     return "\n\n".join([_HEAD.strip(), *tables, *honest, *sections]) + "\n"
 
 
-def tasks(group: FileGroup) -> int:
-    """How many tasks a group has at most; those of labels that never occur are not in a store."""
-    return group.views * len(group.label_values)
-
-
 def _table(title: str, datasets: Sequence[DatasetManifest]) -> str:
     rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(_summary, datasets)]
     return "\n".join([title.format(len(datasets)), "", *map(_row, rows)])
@@ -70,7 +72,7 @@ def _summary(dataset: DatasetManifest) -> Iterator[str]:
     yield ", ".join(modalities(dataset))
     yield f"{subjects(dataset):,}"
     yield str(len(dataset.groups) or "drawn")
-    yield f"{sum(map(tasks, dataset.groups.values())):,}" if dataset.groups else "drawn"
+    yield f"{tasks(dataset):,}" if dataset.groups else "drawn"
     yield dataset.access
     yield dataset.licence.name
     yield _proof(dataset) if dataset.groups else "drawn"
@@ -109,7 +111,7 @@ def _section(dataset: DatasetManifest) -> Iterator[str]:
 
 def _size(group: FileGroup) -> str:
     where = f", {', '.join(group.planes)}" if group.planes else ""
-    return f"{group.subjects:,} subjects, {group.modality}{where}, {tasks(group):,} tasks."
+    return f"{group.subjects:,} subjects, {group.modality}{where}, {group.tasks:,} tasks."
 
 
 def _terms(licence: Licence) -> str:

@@ -102,6 +102,11 @@ class Group(Facts):
         return 2 * len(self.planes) or 1
 
     @property
+    def tasks(self) -> int:
+        """How many tasks it has at most; those of labels that never occur are not in a store."""
+        return self.views * len(self.label_values)
+
+    @property
     def label_values(self) -> dict[str, tuple[int, ...]]:
         """Label name to the values that mean it, in the order of the manifest."""
         values: dict[str, tuple[int, ...]] = {}
