@@ -76,9 +76,9 @@ def load_universeg(weights: str | Path) -> UniverSeg:
 
     Args:
         weights: `v1`, what the authors of the paper released: downloaded once, under their licence,
-            OpenRAIL++-M, for research only. Or `megamedical-mini`, small ones that come with this
-            package, under GPL-3.0. Or the path of a `.safetensors` file that `save` wrote, or of a
-            PyTorch checkpoint with a state dict.
+            OpenRAIL++-M, for research only. Or `megamedical-base`, or `megamedical-mini`, a small
+            one: those of this project, see `universeg.weights.releases`. Or the path of a
+            `.safetensors` file that `save` wrote, or of a PyTorch checkpoint with a state dict.
 
     Raises:
         WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.
