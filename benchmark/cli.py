@@ -44,7 +44,8 @@ def methods() -> None:
 @app.command()
 def run(
     method: Annotated[
-        list[str], typer.Option(help="NAME or NAME:WEIGHTS, see `methods`; may be repeated.")
+        list[str],
+        typer.Option(help="NAME, NAME:ARGUMENT or FILE.py:CLASS, see `methods`; may be repeated."),
     ],
     store: Annotated[str, typer.Option(help="Folder or URL of the store.", metavar="PATH")],
     suite: Annotated[str, typer.Option(help="A suite's name, or its YAML file.")] = "heldout",
@@ -55,6 +56,15 @@ def run(
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Queries of each task, for a quick look.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where networks compute: cpu, cuda, cuda:1 …; auto takes a GPU.")
+    ] = "auto",
+    shared_draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Supports of each task, for methods that are fitted once for all queries."
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that share the tasks; 0 for this one alone.")
@@ -80,14 +90,19 @@ def run(
         if support_size:
             sizes = tuple(dict.fromkeys(support_size))
             asked = asked.model_copy(update={"support_sizes": sizes})
+        if shared_draws:
+            asked = asked.model_copy(update={"shared_draws": shared_draws})
         console = terminal()
         opened = open_store(store)
         for name in method:
-            make_method(name)  # what cannot be made is said before hours have gone into the others
+            make_method(
+                name, device
+            )  # what cannot be made is said before hours have gone into the others
         reports = []
         with at_work(workers, scheduler) as team:
             for name in method:
-                reports.append(evaluate(asked, opened, name, out, team, listener(console), limit))
+                heard = listener(console)
+                reports.append(evaluate(asked, opened, name, out, team, heard, limit, device))
                 _summarise(reports[-1], console)
         for task in reports[0].missing:
             say(console, f"not in the store: {task}", "[yellow]![/] ")
@@ -133,7 +148,9 @@ def leaderboard(
             typer.echo(tables.as_json(board))
         else:
             for ranking in board.rankings:
-                console.print(tables.as_terminal(board, ranking))
+                for table in tables.as_terminal(board, ranking):
+                    console.print(table)
+            say(console, wording.summary(board))
             for note in wording.notes(board):
                 say(console, note)
         if html:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.machine.device import chosen
 from benchmark.method import About, Method, MethodError, Support
 
 if TYPE_CHECKING:
@@ -35,12 +36,19 @@ class Network(Method):
         """Name, paper, the weights and what they have seen."""
         return self._about
 
+    def to(self, device: str) -> None:
+        """Compute on another device."""
+        place = chosen(device)
+        self._model.to(place)
+        self.device = str(place)
+
     def fit(self, support: Support, seed: int) -> None:  # noqa: ARG002
         """Show the support; nothing is trained."""
         import torch
 
         self._support = tuple(
-            torch.from_numpy(each)[None, :, None] for each in (support.images, support.masks)
+            torch.from_numpy(each)[None, :, None].to(self.device)
+            for each in (support.images, support.masks)
         )
 
     def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,9 +56,9 @@ class Network(Method):
         import torch
 
         with torch.inference_mode():
-            parts = torch.split(torch.from_numpy(queries)[:, None], _AT_ONCE)
+            parts = torch.split(torch.from_numpy(queries)[:, None].to(self.device), _AT_ONCE)
             found: list[Tensor] = [self._model(part, *self._support).sigmoid() for part in parts]
-        return torch.cat(found)[:, 0].numpy()
+        return torch.cat(found)[:, 0].cpu().numpy()
 
 
 def universeg(weights: str = "v1") -> Network:
