@@ -3,6 +3,10 @@
 set -eu
 wheel=$(cd "$1" && ls "$PWD"/megamedical-*.whl | tail -n 1)
 constraints=$(cd "$(dirname "$0")/.." && pwd)/constraints.txt
+if python3 -m zipfile -l "$wheel" | grep safetensors; then
+  echo "The wheel is Apache-2.0: weights under other terms are fetched." >&2
+  exit 1
+fi
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"

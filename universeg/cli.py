@@ -57,7 +57,10 @@ def predict(
     query: Annotated[Path, typer.Option(help="Folder or file to segment.", metavar="PATH")],
     out: Annotated[Path, typer.Option(help="Folder for what is found.", metavar="FOLDER")],
     weights: Annotated[
-        str, typer.Option(help="`v1`, `megamedical-mini`, or a file.", metavar="PATH")
+        str,
+        typer.Option(
+            help="`v1`, `megamedical-base`, `megamedical-mini`, or a file.", metavar="PATH"
+        ),
     ] = "v1",
     window: Annotated[
         tuple[float, float] | None,
@@ -193,7 +196,7 @@ def train(
 
 @app.command()
 def info(
-    weights: Annotated[str, typer.Argument(help="A `.safetensors` file, or `megamedical-mini`.")],
+    weights: Annotated[str, typer.Argument(help="A `.safetensors` file, or `megamedical-base`.")],
 ) -> None:
     """Show the card of weights: what they have seen, how they were made, how good they are."""
     with errors_explained():

@@ -15,10 +15,11 @@ from benchmark.methods.budget import Budget
 from benchmark.methods.mean_mask import MeanMask
 from benchmark.methods.nearest import Nearest, similarity
 from benchmark.methods.network import Network
-from benchmark.methods.pixel_forest import PixelForest, filtered
+from benchmark.methods.pixel_forest import PixelForest
 from benchmark.methods.registration import Registration
 from benchmark.methods.supervised import Supervised
 from universeg.network.universeg import UniverSeg
+from universeg.tuning.pixels import filtered
 from universeg.weights.card import ModelCard
 from universeg.weights.models import save, save_model
 
@@ -178,7 +179,7 @@ def test_a_forest_computes_the_features_of_an_image_once(monkeypatch):
         computed.append(sigma)
         return filtered(image, sigma)
 
-    monkeypatch.setattr("benchmark.methods.pixel_forest.filtered", counting)
+    monkeypatch.setattr("universeg.tuning.pixels.filtered", counting)
     method = PixelForest(sigmas=(1.0,), trees=2)
     for _ in range(3):
         answer(method, SCATTERED)

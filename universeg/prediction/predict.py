@@ -16,12 +16,13 @@ from megamedical.processing.intensity import Range
 from megamedical.processing.slicing import PICTURE
 from megamedical.reading.scan import Scan
 from megamedical.reporting.progress import Listener, Silence, Step
+from universeg.prediction.deciding import Prediction
 from universeg.prediction.examples import Pair, find_pairs, read_example, scans_in
 from universeg.prediction.frame import Frame
 from universeg.prediction.inputs import Input
-from universeg.prediction.segmenter import Prediction, Segmenter
-from universeg.prediction.support import SupportError
+from universeg.prediction.segmenter import Segmenter
 from universeg.prediction.writing import Outputs, Query
+from universeg.tuning.support import SupportError
 
 _AT_ONCE = 16  # pictures in memory together; volumes come one by one
 _SHOWN = 16  # labels

@@ -153,7 +153,8 @@ def _expect_file(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(
             f"There are no weights at {path}",
-            "Give the path of a .safetensors or .pt file, or a release: v1, megamedical-mini.",
+            "Give the path of a .safetensors or .pt file, or a release: v1, megamedical-base, "
+            "megamedical-mini.",
         )
 
 

@@ -20,9 +20,10 @@ from megamedical.errors import MegaMedicalError
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
 from universeg.weights.files import UNIVERSEG, expect_layout, load, read_card, read_file, write_file
-from universeg.weights.releases import file_of
+from universeg.weights.releases import RELEASES, file_of
 
 _GROUP = "universeg.models"
+_RESOLUTION = 128  # of weights that carry no card, as v1's
 
 
 class ModelError(MegaMedicalError):
@@ -71,14 +72,26 @@ def load_model(weights: str | Path) -> nn.Module:
     return model
 
 
+def resolution_of(weights: str | Path) -> int:
+    """The pixels of a side of the slices that weights were trained on, as their card has it.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged.
+        Unobtainable: the release cannot be downloaded.
+    """
+    place = RELEASES[str(weights)].place if weights in RELEASES else str(weights)
+    card = read_card(file_of(weights)) if place.endswith(".safetensors") else None
+    return int(card.settings.get("resolution", _RESOLUTION)) if card else _RESOLUTION
+
+
 def load_universeg(weights: str | Path) -> UniverSeg:
     """A UniverSeg with trained weights.
 
     Args:
         weights: `v1`, what the authors of the paper released: downloaded once, under their licence,
-            OpenRAIL++-M, for research only. Or `megamedical-mini`, small ones that come with this
-            package, under GPL-3.0. Or the path of a `.safetensors` file that `save` wrote, or of a
-            PyTorch checkpoint with a state dict.
+            OpenRAIL++-M, for research only. Or `megamedical-base`, or `megamedical-mini`, a small
+            one: those of this project, see `universeg.weights.releases`. Or the path of a
+            `.safetensors` file that `save` wrote, or of a PyTorch checkpoint with a state dict.
 
     Raises:
         WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.

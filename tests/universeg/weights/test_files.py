@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from megamedical.errors import MegaMedicalError, Unobtainable
+from megamedical.files.checksums import sha256_of
 from universeg import UniverSeg
 from universeg.weights import files as weights
 from universeg.weights import releases as release
@@ -307,14 +308,37 @@ class TestRelease:
         assert url.startswith("https://github.com/JJGO/UniverSeg/releases/")
         assert (tmp_path / "cache" / url.rpartition("/")[2]).is_file()
 
-    def test_the_small_one_comes_with_the_package(self, asked):
-        network = load_universeg("megamedical-mini")
-        assert sum(each.numel() for each in network.parameters()) < 1_000_000
+    @pytest.mark.parametrize("name", ["megamedical-base", "megamedical-mini"])
+    def test_those_of_the_project_lie_in_its_repository(self, asked, name):
+        network = load_universeg(name)
+        assert sum(each.numel() for each in network.parameters()) < 2_000_000
         assert asked == []
-        card = weights.read_card(release.obtain("megamedical-mini"))
+        path = release.obtain(name)
+        assert sha256_of(path) == release.RELEASES[name].sha256
+        card = weights.read_card(path)
         assert card is not None
         held_out = {"acdc", "pandental", "scd", "spineweb", "stare", "wbc"}
         assert not held_out & {group.partition("/")[0] for group in card.groups}
+
+    def test_those_of_the_project_are_fetched_without_it(
+        self, asked, network, tmp_path, monkeypatch, capsys
+    ):
+        monkeypatch.setattr(release, "_REPOSITORY", tmp_path / "elsewhere")
+        with pytest.raises(Unobtainable, match=r"GPL-3\.0") as error:
+            load_universeg("megamedical-mini")
+        assert str(tmp_path / "cache") in error.value.remedy
+
+        monkeypatch.setenv("UNIVERSEG_RELEASES", "https://weights.example.org/")
+        weights.write_file(
+            tmp_path / "released",
+            network,
+            model="universeg",
+            architecture=network.architecture.arguments,
+            card=None,
+        )
+        assert_same(load_universeg("megamedical-mini"), network)
+        assert "GPL-3.0" in capsys.readouterr().err
+        assert asked == ["https://weights.example.org/megamedical-mini.safetensors"]
 
     @pytest.mark.usefixtures("asked")
     def test_is_held_to_the_layout(self, tmp_path, network):
