@@ -23,10 +23,11 @@ from typing import Any, Generic, TypeVar
 import psutil
 
 from megamedical.building.machine_memory import all_memory, free_memory
-from megamedical.building.worker_process import READY
+from megamedical.building.worker_process import READY, SAID
 from megamedical.building.workers import WorkerError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import in_words
+from megamedical.reporting.afar import Hearer
 
 _MODULE = "megamedical.building.worker_process"
 _TICK = 0.25  # seconds between two looks at time and memory
@@ -59,7 +60,11 @@ class LocalWorkers:
         self._next_look = 0.0
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Workers`."""
         waiting = deque(_Task(item) for item in items)
@@ -71,7 +76,7 @@ class LocalWorkers:
                 self._hand_out(work, waiting, minutes)
                 if not self._busy:
                     return
-                for task, outcome in self._outcomes():
+                for task, outcome in self._outcomes(tell):
                     if isinstance(outcome, _Died) and not task.is_suspect:
                         suspects.append(_Task(task.item, is_suspect=True))
                     elif isinstance(outcome, _Died):
@@ -102,7 +107,7 @@ class LocalWorkers:
                 idle.append(self._crew[-1])
             idle.pop().begin(work, waiting.popleft(), minutes)
 
-    def _outcomes(self) -> Iterator[tuple[Any, Any]]:
+    def _outcomes(self, tell: Hearer | None) -> Iterator[tuple[Any, Any]]:
         """What has come of tasks within a moment: results, errors, and workers that died."""
         pipes = {worker.pipe: worker for worker in self._busy}
         for pipe in wait(list(pipes), _TICK):
@@ -114,6 +119,9 @@ class LocalWorkers:
                 continue
             if message == READY:
                 worker.is_ready, self._failed_starts = True, 0
+            elif message.startswith(SAID):
+                if tell:
+                    tell(message.removeprefix(SAID).decode())
             else:
                 yield worker.end_task(), pickle.loads(message)  # noqa: S301  (from a worker)
         if monotonic() < self._next_look:

@@ -17,15 +17,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from megamedical.reporting.afar import heard_by
+
 READY = b""  # what a worker says first
+SAID = b"said "  # before what a user should read; no result begins so
 
 
 def serve(pipe: Connection) -> None:
     """Do what comes through a pipe, pairs of a function and its argument, until it ends."""
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
     pipe.send_bytes(READY)
-    while True:
-        pipe.send_bytes(_result_of(pipe.recv_bytes()))
+    with heard_by(lambda line: pipe.send_bytes(SAID + line.encode("utf-8", "replace"))):
+        while True:
+            pipe.send_bytes(_result_of(pipe.recv_bytes()))
 
 
 def _result_of(message: bytes) -> bytes:

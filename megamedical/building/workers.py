@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
 
+from megamedical.reporting.afar import Hearer, heard_by
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -23,12 +25,17 @@ class Workers(Protocol):
     """Something that does work on items, in any order."""
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """Each item with its result, or with the error that its work raised, as they come.
 
-        An item that workers die of, or that takes longer than so many minutes or more memory than
-        there is, has a `WorkerError`, where there are workers that can be stopped.
+        `tell` hears what work says by `megamedical.reporting.afar`, but on other machines. An item
+        that workers die of, or that takes longer than so many minutes or more memory than there is,
+        has a `WorkerError`, where there are workers that can be stopped.
         """
         ...
 
@@ -37,15 +44,22 @@ class ThisProcess:
     """The work is done here, one item after the other, however long it takes."""
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Workers`."""
         del minutes
         for item in items:
+            outcome: Result | Exception
             try:
-                yield item, work(item)
+                with heard_by(tell):
+                    outcome = work(item)
             except Exception as error:
-                yield item, error
+                outcome = error
+            yield item, outcome
 
 
 @contextmanager

@@ -40,6 +40,13 @@ class Selection:
             if not self.names or name in self.names
         }
 
+    def has(self, path: str) -> bool:
+        """Whether a `<dataset>/<group>` was asked for, as far as that is known of drawn ones."""
+        dataset, _, group = path.partition("/")
+        return dataset == self.dataset.id and (
+            self.dataset.generator is not None or group in self.groups
+        )
+
     @property
     def archives(self) -> list[Archive]:
         """The archives without which the chosen groups cannot be built."""

@@ -97,11 +97,15 @@ def chosen(
 
 
 def new_table(*columns: str) -> Table:
-    """An empty table; `>` before a column's name puts its cells to the right."""
-    from rich import box
-    from rich.table import Table
+    """An empty table; `>` before a column's name puts its cells to the right.
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    Its cells are shown as they are: they may hold what Rich takes for its markup.
+    """
+    from rich import box
+
+    from megamedical.reporting.clean_console import LiteralTable
+
+    table = LiteralTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         right = column[:1] == ">"
         table.add_column(

@@ -33,9 +33,10 @@ def command_line(name: str, about: str) -> typer.Typer:
 
 def say(console: Console, line: str, before: str = "") -> None:
     """Print a line as it is, unbroken: paths may hold what Rich takes for its markup."""
-    from rich.markup import escape
+    from rich.text import Text
 
-    console.print(f"{before}{escape(cleaned(line))}", highlight=False, soft_wrap=True)
+    whole = Text.from_markup(before).append(cleaned(line))
+    console.print(whole, highlight=False, soft_wrap=True)
 
 
 def echo(line: str) -> None:
