@@ -175,17 +175,20 @@ def completed(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def read_results(out: Path) -> tuple[pd.DataFrame, list[Provenance]]:
-    """All rows below a folder, and the methods that they are of.
+def read_results(*places: Path) -> tuple[pd.DataFrame, list[Provenance]]:
+    """All rows below folders, and the methods that they are of.
 
     Raises:
-        ResultsError: there are none, or some are damaged.
+        ResultsError: there are none in one of them, or some are damaged.
     """
     import pandas as pd
 
-    folders = sorted(path.parent for path in out.rglob("method.json"))
-    if not folders:
-        raise ResultsError(f"There are no results in {out}", "Make some with `run`.")
+    folders = []
+    for place in dict.fromkeys(places):
+        below = sorted(path.parent for path in place.rglob("method.json"))
+        if not below:
+            raise ResultsError(f"There are no results in {place}", "Make some with `run`.")
+        folders += below
     rows = [
         row
         for folder in folders

@@ -44,13 +44,8 @@ def _all(board: Leaderboard) -> Iterator[Column]:
     yield Column("Surface Dice", "within a pixel", _measure("surface_dice"), wording.dice)
     yield Column("clDice", "of vessels", _measure("cldice"), wording.dice)
     yield Column("F1 of objects", "of cells, IoU 0.5", _measure("object_f1"), wording.dice)
-    yield Column(
-        "Calibration error",
-        "×100",
-        _measure("calibration_error"),
-        wording.dice,
-        is_lower_better=True,
-    )
+    error = _measure("calibration_error")
+    yield Column("Calibration error", "× 100", error, wording.dice, is_lower_better=True)
     yield Column(
         "Best threshold",
         "of 0.1 to 0.9",

@@ -23,9 +23,11 @@ def chosen(asked: str) -> torch.device:
     """
     import torch
 
+    from universeg.network.devices import usual_device
+
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if asked == AUTO else asked
+    name = usual_device() if asked == AUTO else asked
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

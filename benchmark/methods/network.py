@@ -32,6 +32,11 @@ class Network(Method):
         self._about = about
 
     @property
+    def model(self) -> nn.Module:
+        """The model with its weights."""
+        return self._model
+
+    @property
     def about(self) -> About:
         """Name, paper, the weights and what they have seen."""
         return self._about
@@ -61,9 +66,13 @@ class Network(Method):
         return torch.cat(found)[:, 0].cpu().numpy()
 
 
-def universeg(weights: str = "v1") -> Network:
-    """UniverSeg, with the released weights or those of a file."""
-    return _load("universeg", weights)
+def universeg(asked: str = "v1") -> Method:
+    """UniverSeg: released weights or a file, alone or +forest, +tune=60s, +budget=60s, +expect."""
+    from benchmark.methods.learning import split, with_more
+
+    weights, more = split(asked)
+    network = _load("universeg", weights)
+    return with_more(network, more) if more else network
 
 
 def panet(weights: str) -> Network:
