@@ -146,8 +146,10 @@ def scored(standing: Standing, task: str) -> str:
     return f"{standing.cases[task] - standing.missing[task]} of {standing.cases[task]}"
 
 
-def highest(ranking: Ranking, task: str) -> float | None:
-    """The best mean Dice of a task, where methods are compared."""
+def highest(board: Leaderboard, ranking: Ranking, task: str) -> float | None:
+    """The best mean Dice of a task, where methods are compared and patients are enough."""
+    if TaskId.parse(task).dataset in board.small:
+        return None
     found = [one.tasks[task] for one in ranking.standings if not one.uses_pool]
     return max((each.value for each in found if each), default=None)
 

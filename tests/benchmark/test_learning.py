@@ -28,7 +28,7 @@ def discs(count, seed):
 class Bright(torch.nn.Module):
     """Finds what is as bright as what is labelled in the support, which all queries share."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.steepness = torch.nn.Parameter(torch.tensor(40.0))
 
@@ -163,5 +163,5 @@ def test_what_a_file_does_not_have_is_told(own, asked, said):
 
 def test_a_file_that_cannot_be_run_is_told(tmp_path):
     (tmp_path / "bad.py").write_text("import no_such_package\n")
-    with pytest.raises(MethodError, match="bad.py cannot be run: ModuleNotFoundError"):
+    with pytest.raises(MethodError, match=r"bad\.py cannot be run: ModuleNotFoundError"):
         make_method(f"{tmp_path / 'bad.py'}:Level")
