@@ -13,11 +13,20 @@ from benchmark.machine.device import AUTO
 from benchmark.machine.hardware import hardware
 from benchmark.machine.peak_memory import forget_peak
 from benchmark.method import MethodError
-from benchmark.results import POOL, Provenance, ResultsError, folder_of, read_rows, write_rows
+from benchmark.results import (
+    POOL,
+    Provenance,
+    ResultsError,
+    folder_of,
+    read_rows,
+    sweep,
+    write_rows,
+)
 from benchmark.runner import Asked, Runner
 from benchmark.suite import Suite
 from megamedical import __version__
 from megamedical.building.workers import Workers
+from megamedical.files.locking import held
 from megamedical.reporting.progress import Listener
 from megamedical.store.store import Store
 
@@ -68,7 +77,8 @@ def run(
     """Run a method on all tasks of a suite that a store has.
 
     Rows that are in `out` already are kept, so a run that was broken off goes on where it was. What
-    failed is tried again, and what was made of other data is made anew.
+    failed is tried again, and what was made of other data is made anew. One run at a time is at
+    work on the rows of a method, a suite and a folder.
 
     Args:
         suite: what is asked.
@@ -84,6 +94,7 @@ def run(
         MethodError: there is no such method, or it would be trained on what it is to be scored on.
         MegaMedicalError: there is no such device.
         SuiteError: the store has nothing of the suite.
+        InUseError: another run makes these rows; the message says which, and since when.
     """
     asked = Asked(method, device)
     made = asked.make()
@@ -109,7 +120,7 @@ def run(
         for task in cases.tasks
         for size in sizes
     ]
-    Provenance(
+    provenance = Provenance(
         method,
         made.about,
         hardware(),
@@ -118,9 +129,19 @@ def run(
         store.attributes.fingerprint,
         cases.missing,
         _options(limit, device),
-    ).save(folder)
+    )
     rows, failures = 0, []
-    with listener.stage(made.about.name, len(jobs), "tasks") as done:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        held(
+            folder / ".lock",
+            what=f"The run in {folder}",
+            doing=f"running {made.about.name} on {suite.id}",
+            wait=False,
+        ),
+        listener.stage(made.about.name, len(jobs), "tasks") as done,
+    ):
+        provenance.save(folder)
         for job, outcome in workers.run(evaluate, jobs):
             if isinstance(outcome, Exception):
                 failures.append((job.cases.task, str(outcome)))
@@ -142,6 +163,7 @@ def evaluate(job: Job) -> Outcome:
     """
     forget_peak()
     runner = Runner(job.suite, job.store, job.asked, job.cases, job.support_size)
+    sweep(job.path)
     before = read_rows(job.path)
     _expect_same(before, job, runner)
     rows = _usable(before, job)

@@ -31,6 +31,7 @@ from megamedical.reporting.afar import Hearer
 
 _MODULE = "megamedical.building.worker_process"
 _TICK = 0.25  # seconds between two looks at time and memory
+_CLEARING_UP = 0.75  # seconds
 _SCARCE = 0.05  # of all memory: below it, workers that hold too much are stopped
 _STARTS = 3  # in a row that may fail
 
@@ -84,6 +85,7 @@ class LocalWorkers:
                     else:
                         yield task.item, outcome
         finally:
+            self._let_clear_up(self._busy)
             for worker in self._busy:
                 self._dismiss(worker)
 
@@ -160,6 +162,14 @@ class LocalWorkers:
             )
         return f"its worker died: {worker.end_in_words}"
 
+    def _let_clear_up(self, workers: Sequence[_Worker]) -> None:
+        """Give workers whose work is no longer wanted a moment to remove what is half done."""
+        for worker in workers:
+            worker.ask_to_end()
+        until = monotonic() + _CLEARING_UP
+        for worker in workers:
+            worker.wait(until - monotonic())
+
     def _dismiss(self, worker: _Worker) -> None:
         self._crew.remove(worker)
         worker.stop()
@@ -220,10 +230,14 @@ class _Worker:
             return f"{signal.Signals(-code).name}"
         return f"exit code {code}"
 
-    def wait(self) -> None:
+    def ask_to_end(self) -> None:
+        """Let it clear up what it is at, and end."""
+        self._process.terminate()
+
+    def wait(self, seconds: float = _TICK) -> None:
         """Let one that no longer answers come to its end."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_TICK)
+            self._process.wait(max(seconds, 0))
 
     def stop(self) -> None:
         """End it, and what it has started, whatever they are at."""

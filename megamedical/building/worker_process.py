@@ -1,7 +1,7 @@
 """A worker: a process that does one piece of work after the other, as it is told through a pipe.
 
 It is started as a program of its own, not forked, and ends when the pipe does, whatever it is at
-then: with the process that it works for, however that ends.
+then: with the process that it works for, however that ends. Asked to end by SIGTERM it clears up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import pickle
 import resource
 import select
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -72,7 +73,15 @@ def _limit_memory(count: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
+def _end(number: int, _: object) -> None:
+    """Clear up what is half done, and end: nobody wants it any more, nor hears what is said."""
+    signal.signal(number, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
     _limit_memory(int(sys.argv[2]))
-    with suppress(EOFError, ConnectionError):
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         serve(Connection(int(sys.argv[1])))

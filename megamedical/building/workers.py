@@ -7,10 +7,12 @@ a worker that dies has its task done by another.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
 
+from megamedical.errors import MegaMedicalError
 from megamedical.reporting.afar import Hearer, heard_by
 
 Item = TypeVar("Item")
@@ -72,15 +74,21 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
         scheduler: address of a running `distributed` scheduler whose workers are taken instead.
 
     Raises:
-        MegaMedicalError: no scheduler answers at the address.
+        MegaMedicalError: no scheduler answers at the address; or processes were asked for on a
+            system that is not of POSIX, where this one does everything by default.
     """
     if scheduler is not None:
         from megamedical.building.cluster import cluster
 
         with cluster(scheduler) as far:
             yield far
-    elif count == 0:
+    elif count == 0 or (count is None and os.name != "posix"):
         yield ThisProcess()
+    elif os.name != "posix":
+        raise MegaMedicalError(
+            f"There are no worker processes on {sys.platform}",
+            "Leave --workers out: this process does the work.",
+        )
     else:
         from megamedical.building.processes import LocalWorkers
 
