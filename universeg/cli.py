@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,6 +44,40 @@ class CacheOption(StrEnum):
     device = "device"
 
 
+SupportOption = Annotated[Path, typer.Option(help="Folder or CSV of images with masks.")]
+WeightsOption = Annotated[
+    str, typer.Option(help="`v1`, another release, or a file.", metavar="PATH")
+]
+WindowOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        help="Intensities that become black and white, for CT: `-500 1000`.",
+        metavar="LOW HIGH",
+    ),
+]
+PercentilesOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
+        metavar="LOW HIGH",
+    ),
+]
+AlongOption = Annotated[PlaneOption, typer.Option(help="Volumes are cut along this plane.")]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
+        "Values without a name are then left out.",
+        metavar="VALUE=NAME",
+    ),
+]
+SupportSizeOption = Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="`cpu`, or a GPU as `cuda`. (default: a GPU, if any)", metavar="NAME"),
+]
+
+
 @app.callback()
 def main() -> None:
     """Segment medical images from a few labelled examples, without training."""
@@ -51,43 +85,15 @@ def main() -> None:
 
 @app.command()
 def predict(
-    support: Annotated[
-        Path, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
-    ],
+    support: SupportOption,
     query: Annotated[Path, typer.Option(help="Folder or file to segment.", metavar="PATH")],
     out: Annotated[Path, typer.Option(help="Folder for what is found.", metavar="FOLDER")],
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="`v1`, `megamedical-base`, `megamedical-mini`, or a file.", metavar="PATH"
-        ),
-    ] = "v1",
-    window: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="Intensities that become black and white, for CT: `-500 1000`.",
-            metavar="LOW HIGH",
-        ),
-    ] = None,
-    percentiles: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
-            metavar="LOW HIGH",
-        ),
-    ] = None,
-    plane: Annotated[
-        PlaneOption, typer.Option(help="Volumes are cut along this plane.")
-    ] = PlaneOption.axial,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
-            "Values without a name are then left out.",
-            metavar="VALUE=NAME",
-        ),
-    ] = None,
-    support_size: Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")] = 64,
+    weights: WeightsOption = "v1",
+    window: WindowOption = None,
+    percentiles: PercentilesOption = None,
+    plane: AlongOption = PlaneOption.axial,
+    label: LabelOption = None,
+    support_size: SupportSizeOption = 64,
     ensemble: Annotated[
         int, typer.Option(min=1, help="Draws of so many examples that are averaged.")
     ] = 1,
@@ -98,7 +104,46 @@ def predict(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write pictures with the outlines of what is found.")
     ] = False,
-    device: Annotated[str, typer.Option(help="`cpu`, or a GPU as `cuda`.", metavar="NAME")] = "cpu",
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Average over mirror images, in four times the time.")
+    ] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Let the network learn from the examples first.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Seconds for learning: whatever does best within them on examples that are left "
+            "out is taken, or with --tune the network alone. (default with --tune: 60, on a GPU 5)",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="Probability above which a label is found; `auto` is what suits the examples.",
+            metavar="SHARE",
+        ),
+    ] = "0.5",
+    fill_holes: Annotated[
+        bool, typer.Option("--fill-holes", help="Fill holes in each label.")
+    ] = False,
+    largest: Annotated[
+        bool, typer.Option("--largest", help="Keep only the largest part of each label.")
+    ] = False,
+    tell: Annotated[
+        bool,
+        typer.Option(
+            "--expect/--no-expect",
+            help="Say first how good it will be: some examples are found from the others.",
+        ),
+    ] = True,
+    summary: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for what is expected, chosen and why.", metavar="FILE"),
+    ] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Segment pictures or volumes as a few labelled ones show it.
 
@@ -117,6 +162,7 @@ def predict(
         from universeg.prediction.predict import predict as run
         from universeg.prediction.segmenter import Segmenter
         from universeg.prediction.writing import Outputs
+        from universeg.tuning.fitting import TUNING, WAYS
 
         console = terminal()
         labels = named_labels(label or ())
@@ -127,12 +173,65 @@ def predict(
             support_size=support_size,
             ensemble=ensemble,
             seed=seed,
+            flips=flips,
             device=device,
+            threshold=_threshold(threshold),
+            fill_holes=fill_holes,
+            largest=largest,
         )
         outputs = Outputs(out, probabilities, overlay)
-        request = Request(support, query, outputs, plane.value, labels)
+        ways = TUNING if tune else () if budget is None else WAYS
+        request = Request(support, query, outputs, plane.value, labels, ways, budget, tell, summary)
         report = run(segmenter, request, lambda line: say(console, line), listener(console))
         _summarise(report, out, console)
+        if report.failures:
+            raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def tune(
+    support: SupportOption,
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.", metavar="FILE")],
+    weights: WeightsOption = "v1",
+    window: WindowOption = None,
+    percentiles: PercentilesOption = None,
+    plane: AlongOption = PlaneOption.axial,
+    label: LabelOption = None,
+    support_size: SupportSizeOption = 64,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Seconds. (default: 60, on a GPU 5)", metavar="SECONDS"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
+    device: DeviceOption = None,
+) -> None:
+    """Let a network go on learning from a few labelled images, and keep it.
+
+    What comes of it is used like any weights: `universeg predict --weights mine.safetensors`, with
+    examples as before. Some of them are left out at first; where the network does not find them
+    better than before, the weights stay as they were. Ctrl-C keeps the best so far.
+    """
+    with errors_explained("the same command begins anew"):
+        _expect_torch()
+        from megamedical.reporting.progress import listener
+        from universeg.prediction.labels import named_labels
+        from universeg.prediction.segmenter import Segmenter
+        from universeg.prediction.tune import TuneRequest
+        from universeg.prediction.tune import tune as run
+
+        console = terminal()
+        segmenter = Segmenter(
+            weights,
+            window=window,
+            percentiles=percentiles,
+            support_size=support_size,
+            seed=seed,
+            device=device,
+        )
+        labels = named_labels(label or ())
+        request = TuneRequest(support, out, weights, plane.value, labels, budget, seed)
+        report = run(segmenter, request, lambda line: say(console, line), listener(console))
+        _summarise(report, out.parent, console)
         if report.failures:
             raise typer.Exit(INCOMPLETE)
 
@@ -213,6 +312,19 @@ def info(
             echo(f"{weights} carries no model card.")
         else:
             typer.echo(yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False), nl=False)
+
+
+def _threshold(given: str) -> float | Literal["auto"]:
+    from megamedical.errors import MegaMedicalError
+
+    if given == "auto":
+        return "auto"
+    try:
+        return float(given)
+    except ValueError:
+        raise MegaMedicalError(
+            f"There is no threshold {given!r}", "Give one between 0 and 1, or `auto`."
+        ) from None
 
 
 def _expect_torch() -> None:

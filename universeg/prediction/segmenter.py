@@ -14,7 +14,8 @@ from megamedical.errors import MegaMedicalError
 from megamedical.processing.slicing import PICTURE
 from megamedical.reading.images import whole_numbers
 from megamedical.reading.scan import Scan
-from universeg.network.devices import usual_device
+from megamedical.spread import spread
+from universeg.network.devices import moved, usual_device
 from universeg.prediction.deciding import Cleaning, Prediction, decide, softmax
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.prediction.labels import with_one_foreground
@@ -24,10 +25,12 @@ from universeg.tuning.finder import Finder
 from universeg.tuning.fitting import TUNING, WAYS, Fitted, expect
 from universeg.tuning.fitting import fit as learn
 from universeg.tuning.in_context import InContext
+from universeg.tuning.likeness import Likeness
 from universeg.tuning.support import Support, SupportError
 from universeg.weights.models import load_model, resolution_of
 
 _AT_ONCE = 16  # queries in one batch
+_LOOKED_AT = 5  # planes of a volume that are held against the examples
 
 
 class Segmenter:
@@ -45,6 +48,7 @@ class Segmenter:
         support_size: int = 64,
         ensemble: int = 1,
         seed: int = 0,
+        flips: bool = False,
         device: str | None = None,
         threshold: float | Literal["auto"] = 0.5,
         fill_holes: bool = False,
@@ -62,6 +66,7 @@ class Segmenter:
             support_size: labelled slices that the network sees at once.
             ensemble: draws of so many slices whose predictions are averaged, where there are more.
             seed: of the draws, and of what is learnt.
+            flips: whether mirror images are averaged, unless it learns; takes four times as long.
             device: as PyTorch names it; by default a GPU where there is one.
             threshold: of a label's probability, between 0 and 1; `auto` is what suits the examples.
             fill_holes: of each label.
@@ -70,26 +75,29 @@ class Segmenter:
         Raises:
             WeightsError: there is no such file, or it does not hold the weights of a model.
             ModelError: they are of a model that is not installed.
-            MegaMedicalError: there is no such device, range of intensities or threshold.
+            MegaMedicalError: there is no such device, range or threshold.
         """
         if threshold != "auto" and not 0 < threshold < 1:
             raise MegaMedicalError(
                 f"There is no threshold {threshold:g}", "Give one between 0 and 1, or `auto`."
             )
         self._rule = intensity_rule(window, percentiles)
-        is_made = isinstance(weights, nn.Module)
-        self.resolution = RESOLUTION if is_made else resolution_of(weights)
-        self._device = device or usual_device()
-        model = weights if is_made else load_model(weights)
-        self._model = _moved(model.eval(), self._device)
+        if isinstance(weights, nn.Module):
+            model, self.resolution = weights, RESOLUTION
+        else:
+            model, self.resolution = load_model(weights), resolution_of(weights)
+        self.device = device or usual_device()
+        self.model = moved(model.eval(), self.device)
         self.support_size = support_size
         self.ensemble = ensemble
         self._seed = seed
+        self._flips = flips
         self._threshold = threshold
         self._cleaning = Cleaning(fill_holes, largest)
         self._support: Support | None = None
         self._learnt: Fitted | None = None
         self._expected: Mapping[str, Expectation] | None = None
+        self._likeness: Likeness | None = None
         self._alike: list[int] = []
 
     def fit(
@@ -108,7 +116,7 @@ class Segmenter:
             support_masks: (H, W) whole numbers, 0 the background; each of its image's size.
             labels: names of the values in the masks; by default all of them, as `label 1`.
             tune: whether the network goes on learning from them, see `learn`.
-            budget: seconds for that; without `tune`, whatever does best within them is taken.
+            budget: seconds for it; without `tune`, whatever does best within them is taken.
 
         Raises:
             SupportError: there are no examples, masks without images, or nothing but background.
@@ -132,11 +140,7 @@ class Segmenter:
         return self
 
     def frame_of(self, scan: Scan, plane: str = PICTURE) -> Frame:
-        """How the network will see a picture, or the planes of a volume.
-
-        Raises:
-            SubjectError: the image is constant, holds NaN, or has nothing in the window.
-        """
+        """How the network will see a picture, or the planes of a volume; see `Frame.of`."""
         return Frame.of(scan, plane, self._rule, self.resolution)
 
     def fit_scans(
@@ -167,7 +171,7 @@ class Segmenter:
                     "Leave the label out, or add an example that has it.",
                 )
         self._support = Support(taken, names, self.support_size, self._seed)
-        self._learnt = self._expected = None
+        self._learnt = self._expected = self._likeness = None
         return self
 
     def learn(
@@ -178,8 +182,7 @@ class Segmenter:
     ) -> Fitted:
         """Learn from the examples for a while; what is predicted then comes of it.
 
-        Some examples are left out at first, to see what pays; if nothing does, the network is used
-        as it is. Ctrl-C ends it early, with the best so far.
+        Some are left out at first, to see what pays. Ctrl-C ends it early, with the best so far.
 
         Args:
             ways: of `universeg.tuning.fitting.WAYS`: `forest`, `branch`, `tuned`.
@@ -193,22 +196,21 @@ class Segmenter:
             SupportError: `fit` was not called.
         """
         self._learnt = learn(
-            self._model,
+            self.model,
             self._fitted,
             ways=ways,
             budget=budget,
             seed=self._seed,
-            device=self._device,
+            device=self.device,
             say=say,
         )
         return self._learnt
 
     @property
     def expected(self) -> Mapping[str, Expectation]:
-        """How good predictions will be, by the name of each label, as the examples tell.
+        """How good predictions will be, by the name of each label that two examples show.
 
-        Each of at most sixteen is found from the others, when this is first asked for. A label that
-        a single example shows is not in it.
+        At most sixteen are found from the others, when this is first asked for.
 
         Raises:
             SupportError: `fit` was not called.
@@ -216,13 +218,23 @@ class Segmenter:
         if self._learnt is not None:
             return self._learnt.expected
         if self._expected is None:
-            self._expected = expect(self._model, self._fitted)
+            self._expected = expect(self.model, self._fitted)
         return self._expected
 
     @property
     def labels(self) -> Mapping[int, str]:
         """The values that masks will have, and their names."""
         return self._fitted.labels
+
+    @property
+    def examples(self) -> Support:
+        """The examples, as the network sees them."""
+        return self._fitted
+
+    @property
+    def learnt(self) -> Fitted | None:
+        """What was learnt from the examples, if anything was."""
+        return self._learnt
 
     @property
     def alike(self) -> Sequence[int]:
@@ -234,6 +246,14 @@ class Segmenter:
         """Values that the examples have, but that were not asked for."""
         shown = {value for example in self._fitted.examples for value in example.masks}
         return sorted(shown - set(self.labels))
+
+    def is_unlike(self, scan: Scan, frame: Frame) -> bool:
+        """Whether a scan looks like none of the examples, of which there are four at least."""
+        if self._likeness is None:
+            self._likeness = Likeness.of(self._fitted)
+        planes = planes_of(scan.voxels, frame.plane)
+        some = spread(range(len(planes)), _LOOKED_AT)
+        return self._likeness.is_unlike(np.stack([frame.image(planes[place]) for place in some]))
 
     @property
     def draws(self) -> int:
@@ -314,23 +334,17 @@ class Segmenter:
         """What was learnt; or the network, once for each draw of examples."""
         if self._learnt:
             return [self._learnt.finder]
-        return [InContext(self._model, self._fitted, draw) for draw in range(self.draws)]
+        model, support = self.model, self._fitted
+        return [InContext(model, support, draw, flips=self._flips) for draw in range(self.draws)]
 
     def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
         labels = self._fitted.labels
-        return decide(probabilities, labels, self._thresholds(), self._cleaning)
+        return decide(probabilities, labels, self.thresholds, self._cleaning)
 
-    def _thresholds(self) -> list[float]:
+    @property
+    def thresholds(self) -> Sequence[float]:
+        """The probability above which each label is found, in the order of `labels`."""
         names = self._fitted.labels.values()
         if self._threshold != "auto":
             return [self._threshold] * len(names)
         return [self.expected[name].threshold if name in self.expected else 0.5 for name in names]
-
-
-def _moved(network: nn.Module, device: str) -> nn.Module:
-    try:
-        return network.to(device)
-    except (RuntimeError, AssertionError) as error:  # no such name; not in this PyTorch
-        raise MegaMedicalError(
-            f"PyTorch cannot use the device {device!r} here", "Take `cpu`, which is always there."
-        ) from error

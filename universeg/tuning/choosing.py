@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -12,16 +12,23 @@ from numpy.typing import NDArray
 from universeg.tuning.expectation import dice_of
 from universeg.tuning.finder import Maps, logit, sigmoid
 
-_CHANCE = 1.0  # standard errors by which what is simpler may be behind, and is taken all the same
+AS_IT_IS, BRANCH = "in context", "branch"
+_BESIDE = 0.5  # what the network as it is counts beside a branch, which adds to it
+_SCATTER = 0.15  # of the gain from scan to scan, at least: few scans may agree by chance
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The ways that are averaged, why, and what the average finds in what was left out."""
+    """The ways that are averaged, and why.
+
+    `dice` is of each way, and of the average, by their names joined with a plus; `gain` is that of
+    the average over the network as it is. Both are means over the scans that were left out.
+    """
 
     names: tuple[str, ...]
     why: str
-    logits: Maps
+    dice: Mapping[str, float] = field(default_factory=dict)
+    gain: float = 0.0
 
 
 def choose(
@@ -30,7 +37,7 @@ def choose(
     """The average of ways that does best on planes that none of them learnt from.
 
     Few planes cannot tell much apart: what is preferred is taken, unless another average is better
-    by more than chance.
+    by more than the standard error.
 
     Args:
         judged: the logits of each way, (N, L, H, W); the first is that of the network as it is.
@@ -40,10 +47,10 @@ def choose(
     """
     names = [*judged]
     if not scans:
-        chosen = tuple(name for name in names if name in (names[0], *preferred))
-        return Choice(chosen, "one labelled scan: nothing could be left out to judge by", masks[:0])
+        chosen = tuple(name for name in names if name in preferred)
+        return Choice(chosen, "one labelled scan: nothing could be left out to judge by")
     averages = {
-        some: logit(np.mean([sigmoid(judged[name]) for name in some], axis=0))
+        some: _averaged(some, judged)
         for count in range(1, len(names) + 1)
         for some in combinations(names, count)
     }
@@ -51,11 +58,24 @@ def choose(
     usual = tuple(name for name in names if name in preferred) or tuple(names[:1])
     best = max(dice, key=lambda some: dice[some].mean())
     gain = dice[best] - dice[usual]
-    error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.1
-    chosen = best if gain.mean() > _CHANCE * error else usual
-    said = ", ".join(f"{name} {dice[(name,)].mean():.2f}" for name in names)
-    why = f"left-out Dice: {said}; {' + '.join(chosen)} {dice[chosen].mean():.2f}"
-    return Choice(chosen, why, averages[chosen])
+    scatter = max(_SCATTER, gain.std(ddof=1) if len(gain) > 1 else 0.0)
+    chosen = best if gain.mean() > scatter / np.sqrt(len(gain)) else usual
+    told = {" + ".join(some): float(dice[some].mean()) for some in dice if len(some) == 1}
+    told[" + ".join(chosen)] = float(dice[chosen].mean())
+    why = "left-out Dice: " + ", ".join(f"{name} {value:.2f}" for name, value in told.items())
+    return Choice(chosen, why, told, float((dice[chosen] - dice[(names[0],)]).mean()))
+
+
+def weights(names: Sequence[str]) -> list[float]:
+    """What each of some ways counts in their average."""
+    return [_BESIDE if name == AS_IT_IS and BRANCH in names else 1.0 for name in names]
+
+
+def _averaged(names: Sequence[str], judged: Mapping[str, Maps]) -> Maps:
+    """The logits of the average of some ways."""
+    counts = np.array(weights(names), dtype=np.float32)
+    found = np.stack([sigmoid(judged[name]) for name in names])
+    return logit(np.average(found, axis=0, weights=counts).astype(np.float32))
 
 
 def _scores(logits: Maps, masks: Maps, scans: Sequence[int]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from universeg.tuning.finder import Maps, sigmoid
 
 _THRESHOLDS = np.linspace(0.1, 0.9, 33)
 _FEW = 4  # scans that count as much as a threshold of 0.5 that nobody looked for
+_APART = 0.2  # Dice above that; so much better is an example that is found well
 _LOW = 0.6  # Dice, below which there is a warning
 _DRAWS = 1000  # of scans with replacement, for the interval
 
@@ -26,6 +27,7 @@ class Expectation:
         high: the upper end.
         threshold: of the probability, that suits; near 0.5 where scans are few.
         scans: how many were left out.
+        best: the Dice of the one that was found best.
     """
 
     dice: float
@@ -33,14 +35,32 @@ class Expectation:
     high: float
     threshold: float
     scans: int
+    best: float
 
     def __str__(self) -> str:
         return f"expect a Dice of {self.dice:.2f} ({self.low:.2f}-{self.high:.2f})"
 
+    def shifted(self, gain: float) -> Expectation:
+        """With so much more Dice, by what is learnt; what threshold suits that is not known."""
+        ends = (self.dice, self.low, self.high, self.best)
+        dice, low, high, best = (min(1.0, max(0.0, each + gain)) for each in ends)
+        return replace(self, dice=dice, low=low, high=high, best=best, threshold=0.5)
+
     @property
-    def is_low(self) -> bool:
-        """Whether it deserves a warning."""
-        return self.dice < _LOW
+    def warning(self) -> str:
+        """Why it is low, and what may help; nothing, where it is not."""
+        if self.dice >= _LOW:
+            return ""
+        if self.scans < _FEW:
+            return f"that is low, and {self.scans} examples tell little: label more"
+        if self.best >= _LOW + _APART:
+            return "some examples are found well and others not: label more that look like those"
+        return "no example is found well from the others: label more, or try a longer --budget"
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """As numbers, for a table."""
+        return asdict(self)
 
 
 def expected(
@@ -87,4 +107,6 @@ def _of(curves: NDArray[np.float64]) -> Expectation:
     dice = curves[:, int(np.abs(_THRESHOLDS - threshold).argmin())]
     drawn = np.random.default_rng(0).integers(scans, size=(_DRAWS, scans))
     low, high = np.percentile(dice[drawn].mean(axis=1), [2.5, 97.5])
-    return Expectation(float(dice.mean()), float(low), float(high), threshold, scans)
+    return Expectation(
+        float(dice.mean()), float(low), float(high), threshold, scans, float(dice.max())
+    )

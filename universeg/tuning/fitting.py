@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 from torch import nn
 
-from universeg.tuning.choosing import choose
+from universeg.tuning.choosing import choose, weights
 from universeg.tuning.clock import Clock
 from universeg.tuning.expectation import Expectation, expected
 from universeg.tuning.finder import Average, Finder, Maps, sigmoid
@@ -31,7 +31,7 @@ _SECONDS = {"cpu": 60.0}
 _SECONDS_ELSEWHERE = 5.0
 _WORTH_IT = 60  # steps; fewer do a network more harm than good
 _TRIED = 0.1  # share of its time after which that is foreseen
-_PREFERRED = ("forest", "branch")  # averaged, unless the slices that were left out say otherwise
+_PREFERRED = (AsItIs.name, *WAYS)  # averaged, unless the slices that were left out say otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +43,18 @@ class Fitted:
         chosen: the ways that are averaged.
         why: what the slices said that were left out, for a person.
         expected: by the name of the label; none where there was nothing to leave out.
+        dice: of the scans that were left out, by each way and by the average.
         network: the one that went on learning, if it was tried.
+        steps: that it took.
     """
 
     finder: Finder
     chosen: tuple[str, ...]
     why: str
     expected: Mapping[str, Expectation] = field(default_factory=dict)
+    dice: Mapping[str, float] = field(default_factory=dict)
     network: nn.Module | None = None
+    steps: int = 0
 
     def probabilities(self, queries: Maps) -> Maps:
         """Of the first label, (Q, H, W) in [0, 1], in queries (Q, H, W) in [0, 1]."""
@@ -80,7 +84,7 @@ def fit(
     Args:
         network: in context, on the device. It stays as it is.
         support: the labelled slices; of a single scan, copies that are moved and recoloured take
-            the place of what would be left out, and nothing is judged.
+            the place of what would be left out; nothing is judged, and a forest alone is grown.
         ways: of `WAYS`, those that are tried beside the network as it is.
         budget: seconds; by default as many as suit the device.
         seed: of all that is drawn.
@@ -94,10 +98,13 @@ def fit(
         raise ValueError(f"there is no way {sorted(unknown)}, but {', '.join(WAYS)}")
     clock = Clock(default_budget(device) if budget is None else budget)
     shown = InContext(network, support, size=min(support.size, _SHOWN))
-    if len(support.scans) > 1:
-        known = leave_out(shown, _LEARNT, clock.part(_KNOWING))
-    else:
-        known = move_copies(shown, seed)
+    try:
+        if len(support.scans) > 1:
+            known = leave_out(shown, _LEARNT, clock.part(_KNOWING))
+        else:
+            known = move_copies(shown, seed)
+    except KeyboardInterrupt:
+        return Fitted(shown, (AsItIs.name,), "broken off before anything was learnt")
     made = _made(ways, known, network, seed, device, say)
     judges = _judges(known, seed)
     judged = _judged_on_the_way(made, judges, clock, say)
@@ -105,14 +112,17 @@ def fit(
     scans = [known.scans[place] for place in own]
     choice = choose(judged, known.masks[own], scans, _PREFERRED)
     say(f"Chosen: {' + '.join(choice.names)} ({choice.why})")
-    finders = [(1.0, made[name].finder) for name in choice.names]
+    counts = weights(choice.names)
+    finders = [(count, made[name].finder) for count, name in zip(counts, choice.names, strict=True)]
     tuned = made.get(Tuned.name)
     return Fitted(
         Average(finders) if len(finders) > 1 else finders[0][1],
         choice.names,
         choice.why,
-        expected(choice.logits, known.masks[own], scans, support.labels),
+        _expected(known, choice.gain) if judges else {},
+        choice.dice,
         tuned.network if isinstance(tuned, Tuned) else None,
+        tuned.steps if isinstance(tuned, Tuned) else 0,
     )
 
 
@@ -121,7 +131,13 @@ def expect(network: nn.Module, support: Support) -> Mapping[str, Expectation]:
     if len(support.scans) < 2:
         return {}
     known = leave_out(InContext(network, support, size=min(support.size, _SHOWN)), _EXPECTED)
-    return expected(known.maps, known.masks, known.scans, support.labels)
+    return _expected(known)
+
+
+def _expected(known: LeftOut, gain: float = 0.0) -> Mapping[str, Expectation]:
+    """What all left-out scans say of the network, and so much more as was gained on the judges."""
+    found = expected(known.maps, known.masks, known.scans, known.support.labels)
+    return {name: each.shifted(gain) for name, each in found.items()} if gain else found
 
 
 def _made(
@@ -133,7 +149,9 @@ def _made(
     say: Callable[[str], None],
 ) -> dict[str, Way]:
     made: list[Way] = [AsItIs(known)]
-    if "tuned" in ways and len(set(known.scans)) > 1:
+    if len(set(known.scans)) < 2:  # steps on a single scan end nowhere near the next
+        ways = {*ways} & {"forest"}
+    if "tuned" in ways:
         made.append(Tuned(known, network, seed))
     if "forest" in ways:
         if find_spec("sklearn"):

@@ -7,20 +7,26 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from universeg.network.devices import device_of, exact
-from universeg.tuning.finder import ABSENT, Maps, middle
+from universeg.tuning.finder import ABSENT, Maps, logit, middle
 from universeg.tuning.support import Pick, Support
 
 _AT_ONCE = 16  # queries in one batch
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 class InContext:
     """A network and a support: each label is found in a pass of its own."""
 
     def __init__(
-        self, network: nn.Module, support: Support, draw: int = 0, size: int | None = None
+        self,
+        network: nn.Module,
+        support: Support,
+        draw: int = 0,
+        size: int | None = None,
+        flips: bool = False,
     ) -> None:
         """Take a network, where it lies, and what it is shown.
 
@@ -29,11 +35,14 @@ class InContext:
             support: what is shown.
             draw: of the examples.
             size: planes that are shown at once; by default as many as the support says.
+            flips: whether probabilities are averaged over mirror images, of a query and of what
+                it is shown with alike: that makes the same task, and takes four times as long.
         """
         self.network = network
         self.support = support
         self.size = size or support.size
         self._draw = draw
+        self._flips = _FLIPS if flips else _FLIPS[:1]
 
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
         """See `Finder`."""
@@ -65,17 +74,25 @@ class InContext:
                         logits[sharing, channel] = self._answer(queries[sharing], images, masks)
         return logits
 
-    @torch.inference_mode()
     def _answer(self, queries: Maps, images: Maps, masks: Maps) -> Maps:
         """Logits (Q, H, W) of queries (Q, H, W) that share (S, H, W) examples."""
+        given = [torch.from_numpy(each) for each in (queries, images, masks)]
+        found = [
+            self._forward(*(each.flip(axes) for each in given)).flip(axes) for axes in self._flips
+        ]
+        if len(found) == 1:
+            return found[0].numpy()
+        return logit(torch.stack(found).sigmoid().mean(0).numpy())
+
+    @torch.inference_mode()
+    def _forward(self, queries: Tensor, images: Tensor, masks: Tensor) -> Tensor:
+        """Logits (Q, H, W) on the CPU, of a pass for each few queries."""
         device = device_of(self.network)
-        query, support, labels = (
-            torch.from_numpy(array).to(device) for array in (queries, images, masks)
-        )
+        query, support, labels = (each.to(device) for each in (queries, images, masks))
         self.network.eval()
         with exact():
             found = [
                 self.network(some[:, None], support[None, :, None], labels[None, :, None])[:, 0]
                 for some in torch.split(query, _AT_ONCE)
             ]
-        return torch.cat(found).float().cpu().numpy()
+        return torch.cat(found).float().cpu()

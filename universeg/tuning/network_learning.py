@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from universeg.network.devices import device_of
+from universeg.network.devices import device_of, fast
 from universeg.training.augmentation import (
     Augmentation,
     ImageAugmentation,
@@ -17,7 +17,7 @@ from universeg.training.augmentation import (
     augment_batch,
 )
 from universeg.tuning.clock import Clock
-from universeg.tuning.pace import Learner, loss_of
+from universeg.tuning.learner import Learner, loss_of
 from universeg.tuning.support import Pick, Support
 
 _RATE = 3e-4
@@ -76,9 +76,10 @@ class NetworkLearning:
         network = self._learner.network.train()
         while clock.share < until:
             images, masks = self._episodes(without)
-            answer = network(images[:, :1], images[:, 1:, None], masks[:, 1:, None])
+            with fast(self._device):
+                answer = network(images[:, :1], images[:, 1:, None], masks[:, 1:, None])
             logits, own = answer if isinstance(answer, tuple) else (answer, 0.0)
-            self._learner.step(loss_of(logits, masks[:, :1]) + own, clock.share)
+            self._learner.step(loss_of(logits.float(), masks[:, :1]) + own, clock.share)
 
     def _episodes(self, without: Collection[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Images and masks (B, 1 + s, H, W) of one label: a query, and what is shown with it."""

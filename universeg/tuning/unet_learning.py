@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from universeg.network.devices import fast
+from universeg.network.unet import UNet
 from universeg.training.augmentation import (
     Augmentation,
     ImageAugmentation,
@@ -16,8 +18,7 @@ from universeg.training.augmentation import (
 )
 from universeg.tuning.clock import Clock
 from universeg.tuning.finder import Finder, Maps, logit, sigmoid
-from universeg.tuning.pace import Learner, loss_of
-from universeg.tuning.unet import UNet
+from universeg.tuning.learner import Learner, loss_of
 
 _BATCH = 4
 _RATE = 3e-3
@@ -106,7 +107,8 @@ class UNetLearning:
             batch = self._batch(stacks)
             image, truth, seen = torch.split(batch, [1, labels, batch.shape[1] - 1 - labels], dim=1)
             given = seen.clamp(1e-4, 1 - 1e-4).logit() if maps is not None else None
-            logits = self._learner.network(image[:, 0], given)
+            with fast(stacks.device):
+                logits = self._learner.network(image[:, 0], given)
             self._learner.step(loss_of(logits, truth), clock.share)
 
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:

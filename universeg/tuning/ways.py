@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import nn
 
+from universeg.tuning.choosing import AS_IT_IS, BRANCH
 from universeg.tuning.clock import Clock
 from universeg.tuning.finder import Finder, Maps
 from universeg.tuning.forest import Forest
@@ -39,7 +40,7 @@ class Way(Protocol):
 class AsItIs:
     """The network in context: nothing is learnt."""
 
-    name = "in context"
+    name = AS_IT_IS
     takes_time = False
 
     def __init__(self, known: LeftOut) -> None:
@@ -88,7 +89,7 @@ class Grown:
 class Branch:
     """A small U-Net at full resolution that adds to what the network finds."""
 
-    name = "branch"
+    name = BRANCH
     takes_time = True
 
     def __init__(self, known: LeftOut, seed: int, device: str) -> None:

@@ -79,7 +79,7 @@ def resolution_of(weights: str | Path) -> int:
         WeightsError: there is no such file, or it is damaged.
         Unobtainable: the release cannot be downloaded.
     """
-    place = RELEASES[str(weights)].place if weights in RELEASES else str(weights)
+    place = RELEASES[str(weights)].file if weights in RELEASES else str(weights)
     card = read_card(file_of(weights)) if place.endswith(".safetensors") else None
     return int(card.settings.get("resolution", _RESOLUTION)) if card else _RESOLUTION
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEATURES = (32, 64, 128, 128)  # of each resolution; each is half of the one before
+FEATURES = (32, 64, 96)  # of each resolution; each is half of the one before
 FOLD = 2  # pixels of a side that become channels
 _GROUP = 8  # channels that are normalised together
 
@@ -46,10 +46,11 @@ class UNet(nn.Module):
             self.widen.append(nn.ConvTranspose2d(below, own, 2, 2, bias=False))
             self.up.append(_Block(2 * own, own, 1))
         self.out = nn.Conv2d(features[0], FOLD**2 * labels, 1)
-        with torch.no_grad():
-            self.out.weight.mul_(0.0 if given else 1.0)
-            start = torch.tensor([*shares]).clamp(1e-4, 1 - 1e-4).logit()
-            self.out.bias.copy_(0 * self.out.bias if given else start.repeat_interleave(FOLD**2))
+        start = torch.tensor([*shares]).clamp(1e-4, 1 - 1e-4).logit()
+        bias = torch.zeros(FOLD**2 * labels) if given else start.repeat_interleave(FOLD**2)
+        self.out.bias = nn.Parameter(bias)
+        if given:
+            nn.init.zeros_(self.out.weight)
 
     def forward(self, images: Tensor, maps: Tensor | None = None) -> Tensor:
         """Logits (B, L, H, W) of images (B, H, W), and the logits (B, L, H, W) of another finder.
