@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from universeg.tuning.ways import Grown
 
 _ASKED = re.compile(r"(?P<weights>.+)\+(?P<more>(forest|expect|tune|budget)(=.*)?)")
-_WAYS = {"tune": ("branch", "tuned"), "budget": ("forest", "branch", "tuned")}  # that are tried
 _SHOWN = 16  # slices with each query and each that is left out, as in `universeg.tuning`
 _LEFT_OUT = 64  # slices at most
 _FOLDS = 4  # forests by which it is told what to expect
@@ -185,14 +184,17 @@ def with_more(network: Network, more: str) -> Method:
     """
     how, _, written = more.partition("=")
     seconds = _seconds(written) if written else None
-    if seconds and how not in _WAYS:
+    if seconds and how in ("expect", "forest"):
         raise MethodError(f"{how} takes no budget", f"Ask for +{how}.")
     if how == "expect":
         about = replace(network.about, name=f"{network.about.name}+expect")
         return Expecting(network.model, about)
     if how == "forest":
         return WithForest(network.model, network.about)
-    return Tuned(network.model, network.about, how, _WAYS[how], seconds)
+    from universeg.tuning.fitting import TUNING, WAYS
+
+    ways = TUNING if how == "tune" else WAYS
+    return Tuned(network.model, network.about, how, ways, seconds)
 
 
 def _seconds(written: str) -> int:
