@@ -8,11 +8,11 @@ from dataclasses import replace
 from math import isnan
 from typing import TYPE_CHECKING
 
-from benchmark.comparison import holm, paired_p_values, shared_ranks
 from benchmark.contamination import contamination
+from benchmark.judging.comparison import holm, paired_p_values, shared_ranks
+from benchmark.judging.secondary import MEASURES, best_thresholds, expectations, measured
 from benchmark.method import Track
 from benchmark.results import ENSEMBLE, OF_TASK, POOL, Provenance, ResultsError, completed
-from benchmark.secondary import MEASURES, best_thresholds, expectations, measured
 from benchmark.standings import (
     FEW,
     Entry,

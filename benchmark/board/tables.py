@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board import beside, wording
-from benchmark.secondary import MEASURES
+from benchmark.judging.secondary import MEASURES
 from benchmark.standings import Entry, Estimate, Leaderboard, Ranking, Standing
 from benchmark.statistics import ALL
 from megamedical.reporting.cleaning import cell
