@@ -33,6 +33,19 @@ class RoleChoice(StrEnum):
     extra = "extra"
 
 
+class AccessChoice(StrEnum):
+    """How datasets are to be had, as `--access` takes it."""
+
+    open = "open"
+    manual = "manual"
+    kaggle = "kaggle"
+    synapse = "synapse"
+    registration = "registration"
+    agreement = "agreement"
+    dead = "dead"
+    generated = "generated"
+
+
 DatasetsArgument = Annotated[
     list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
 ]

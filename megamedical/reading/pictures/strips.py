@@ -104,10 +104,11 @@ def _expect_zlib(packed: bytes, claimed: int, longest: int) -> None:
     """The last strip may be filled up to the length of the others."""
     from isal import isal_zlib
 
+    broken: Any = isal_zlib.error
     unpacker = isal_zlib.decompressobj()
     try:
         unpacked = len(unpacker.decompress(packed, longest + 1))
-    except isal_zlib.error as error:
+    except broken as error:
         raise ValueError(f"is damaged, as zlib finds: {error}") from error
     is_at_end = unpacker.eof and len(unpacker.unused_data) <= _FILLING
     if unpacked not in (claimed, longest) or not is_at_end:

@@ -31,8 +31,8 @@ _MEANT = {266: range(1, 3), 274: range(1, 9), 284: range(1, 3), 317: range(1, 4)
 
 class _Entry(NamedTuple):
     tag: int
-    type: int
-    count: int
+    kind: int
+    values: int
 
 
 def expect_tags(picture: Image.Image) -> None:
