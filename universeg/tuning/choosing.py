@@ -79,15 +79,17 @@ def _averaged(names: Sequence[str], judged: Mapping[str, Maps]) -> Maps:
 
 
 def _scores(logits: Maps, masks: Maps, scans: Sequence[int]) -> NDArray[np.float64]:
-    """The mean Dice over labels of each scan."""
-    found, own = sigmoid(logits), np.array(scans)
+    """Of each scan the mean Dice over the labels that it shows; 0 where it shows none."""
+    found, truth, own = sigmoid(logits), masks > 0.5, np.array(scans)
     return np.array(
         [
             np.mean(
                 [
-                    dice_of(found[own == scan, label], masks[own == scan, label] > 0.5)
+                    dice_of(found[own == scan, label], truth[own == scan, label])
                     for label in range(masks.shape[1])
+                    if truth[own == scan, label].any()
                 ]
+                or [0.0]
             )
             for scan in sorted(set(scans))
         ]

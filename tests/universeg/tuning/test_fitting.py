@@ -208,6 +208,12 @@ def test_what_is_learnt_is_used_unless_it_is_worse_by_more_than_chance(quality, 
     assert choose(logits, masks, range(4), ("in context", *WAYS)).names == names
 
 
+def test_nothing_is_gained_by_finding_nothing_where_nothing_is():
+    logits, masks = judged(in_context=0.5, branch=0.9)
+    chosen = choose({**logits, "branch": 0 * logits["branch"] - 9}, 0 * masks, range(4), WAYS)
+    assert chosen.gain == 0
+
+
 def test_an_average_is_of_probabilities():
     class Says:
         def __init__(self, probability) -> None:
