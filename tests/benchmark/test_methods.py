@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmark.method import About, Method, MethodError, Support, make_method, method_names
+from benchmark.methods.budget import Budget
 from benchmark.methods.mean_mask import MeanMask
 from benchmark.methods.nearest import Nearest, similarity
 from benchmark.methods.network import Network
@@ -55,7 +56,7 @@ def dice(found, truth):
 
 
 def tiny_supervised():
-    return Supervised(features=(8, 16, 16), steps=40, batch=4, evaluations=4)
+    return Supervised(features=(8, 16, 16), budget=Budget(40, "steps"), batch=4, evaluations=4)
 
 
 class Bright(torch.nn.Module):
