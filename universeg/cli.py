@@ -138,6 +138,79 @@ def predict(
 
 
 @app.command()
+def desk(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans, or one of them.", metavar="PATH")],
+    support: Annotated[
+        Path | None, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for all that is drawn and found. (default: beside the scans)",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="`v1`, `megamedical-base`, `megamedical-mini`, or a file.", metavar="PATH"
+        ),
+    ] = "megamedical-base",
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="Intensities that become black and white, for CT: `-500 1000`.",
+            metavar="LOW HIGH",
+        ),
+    ] = None,
+    percentiles: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
+            metavar="LOW HIGH",
+        ),
+    ] = None,
+    plane: Annotated[
+        PlaneOption, typer.Option(help="Volumes are predicted along this plane.")
+    ] = PlaneOption.axial,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A value in the masks and its name, `1=nucleus`; give it once for each label.",
+            metavar="VALUE=NAME",
+        ),
+    ] = None,
+    support_size: Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")] = 16,
+    device: Annotated[str, typer.Option(help="`cpu`, or a GPU as `cuda`.", metavar="NAME")] = "cpu",
+    host: Annotated[
+        str, typer.Option(help="Address of this machine for others; it takes TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port. (default: any that is free)")
+    ] = 0,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, in PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Look at scans, correct what is found in them, and have the next ones found better.
+
+    Opens a page in the browser, served from this machine and to it alone. Draw on two or three
+    scans, or give labelled ones with `--support`: the others are predicted, and each that you
+    accept or correct makes the next prediction better. Every stroke is kept; the same command goes
+    on from there.
+    """
+    with errors_explained("the same command opens the desk again"):
+        _expect_desk()
+        from universeg.desk import command
+
+        settings = command.settings(weights, window, percentiles, support_size, plane.value, device)
+        tls = command.tls(tls_cert, tls_key)
+        command.run(
+            scans, support, out, settings, label or (), command.Place(host, port, tls), browser
+        )
+
+
+@app.command()
 def train(
     changes: Annotated[
         list[str] | None,
@@ -224,6 +297,19 @@ def _expect_torch() -> None:
         raise MegaMedicalError(
             "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
         )
+
+
+def _expect_desk() -> None:
+    from importlib.util import find_spec
+
+    from megamedical.errors import MegaMedicalError
+
+    _expect_torch()
+    for name in ("fastapi", "uvicorn"):
+        if find_spec(name) is None:
+            raise MegaMedicalError(
+                f"{name} is not installed", "Install it with `pip install 'megamedical[desk]'`."
+            )
 
 
 def _summarise(report: Report, out: Path, console: Console) -> None:
