@@ -97,6 +97,9 @@ class Finder:
         total = sum(len(scan.planes) for scan in seen)
         done = 0
         for scan in seen:
+            if not support.labels:
+                yield Finding(Masks(scan.shape), 0.0)
+                continue
             layers = {value: np.zeros(scan.shape, dtype=np.bool_) for value in support.labels}
             cut = {value: planes_of(layer, scan.frame.plane) for value, layer in layers.items()}
             sums = np.zeros((3, len(layers)))
@@ -195,7 +198,7 @@ def _support(examples: Sequence[Example], labels: Mapping[int, str], size: int) 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Over labels (L, H, W) and a background whose logit is 0."""
-    highest = np.maximum(logits.max(axis=0, initial=0), 0)
+    highest = np.maximum(logits.max(axis=0), 0)
     shares = np.exp(logits - highest)
     return shares / (shares.sum(axis=0) + np.exp(-highest))
 
@@ -206,9 +209,9 @@ def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _most_likely(chances: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which label each pixel carries, if any: (L, H, W)."""
-    best = chances.max(axis=0, initial=0)
+    best = chances.max(axis=0)
     is_any = best > 1 - chances.sum(axis=0)
-    first = chances.argmax(axis=0) if len(chances) else best
+    first = chances.argmax(axis=0)
     return (np.arange(len(chances))[:, None, None] == first) & is_any
 
 
@@ -219,4 +222,4 @@ def _expected_dice(
 
     Of each label: the probabilities inside of its mask, all of them, and the size of the mask.
     """
-    return float(np.mean((2 * both + 1) / (chances + inside + 1))) if len(both) else 0.0
+    return float(np.mean((2 * both + 1) / (chances + inside + 1)))

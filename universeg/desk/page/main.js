@@ -293,10 +293,10 @@ function showNext() {
   $("scan-state").className = `state ${word}`;
   const [accept] = $("finish").children, [again] = $("predict").children;
   const isBegun = scan?.state === "begun", isLookedAt = scan && isDone(scan);
-  accept.textContent = isLookedAt ? "Next" : isBegun ? "Done" : scan?.state === "waiting" ? "Nothing to be found" : "Accept";
+  accept.textContent = isLookedAt ? "Next" : isBegun ? "Done" : scan?.state === "waiting" ? "Nothing is there" : "Accept";
   again.textContent = isVolume() && scan?.drawn.length ? "Predict the other slices" : "Predict anew";
   $("finish").disabled = !scan;
-  $("predict").disabled = !scan || isLookedAt || (isBegun && !isVolume());
+  $("predict").disabled = !scan || isLookedAt || desk.working?.scans.includes(scan.id) || (isBegun && !isVolume());
   $("restore").hidden = !(isBegun && scan.expected !== null);
   $("said").textContent = saidOf(scan);
   const isEmptyDesk = !desk.examples && !desk.scans.some(isDone);

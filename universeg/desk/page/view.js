@@ -161,7 +161,7 @@ export class View {
     if (!this.layers) return;
     const [rows, columns] = this.size;
     pen.setTransform(this.scale, 0, 0, this.scale * this.aspect, this.x, this.y);
-    pen.imageSmoothingEnabled = this.scale < 3 * devicePixelRatio;
+    pen.imageSmoothingEnabled = this.scale < 8 * devicePixelRatio;
     pen.drawImage(this.#picture, 0, 0, columns, rows);
     if (this.show !== "hidden" || this.painting !== null) {
       const alpha = this.show === "filled" ? this.opacity : this.painting === null ? 0 : 0.3;

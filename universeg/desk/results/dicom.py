@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from megamedical.files.writing import whole_file
+from megamedical.reading.volume import Volume, canonical
 from universeg.desk.catalogue import Entry
 from universeg.desk.labels import Label
 from universeg.desk.masks import Masks
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from megamedical.reading.dicom.series import Series
 
 _TISSUE = ("85756007", "SCT", "Tissue")
 _MAKER = "MegaMedical"
@@ -29,24 +38,39 @@ def patient_of(entry: Entry) -> str:
 
 
 def write_segmentation(
-    path: Path, entry: Entry, masks: Masks, labels: Sequence[Label]
-) -> Path | None:
+    path: Path, entry: Entry, volume: Volume, masks: Masks, labels: Sequence[Label]
+) -> str:
     """A DICOM SEG of a series of single frames, with a segment for each label that is shown.
 
     Nothing is written of other scans, where nothing is shown, or without highdicom.
+
+    Returns:
+        why there is none, of a series that lacks what a DICOM SEG must repeat of it.
     """
     series = entry.file.series
     shown = [label for label in labels if label.value in masks.labels]
     if series is None or len(series.files) < 2 or not shown or find_spec("highdicom") is None:
-        return None
+        return ""
+    try:
+        made = _segmentation(series, volume, masks, shown)
+    except Exception as error:  # highdicom takes what the standard asks for as given
+        return f"no DICOM SEG: {error}"
+    with whole_file(path) as unfinished:
+        made.save_as(unfinished)
+    return ""
+
+
+def _segmentation(series: Series, volume: Volume, masks: Masks, shown: Sequence[Label]) -> Dataset:
     import highdicom as hd
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian
 
-    sources = _in_order([dcmread(file) for file in series.files])
-    if masks.shape != (len(sources), int(sources[0].Rows), int(sources[0].Columns)):
-        return None  # its slices are not axial: the mask in NIfTI has it
-    pixels = np.stack([masks.layer(label.value) for label in shown], axis=-1).astype(np.uint8)
+    across = volume.directions[:, 2]
+    sources = sorted(
+        (dcmread(file) for file in series.files),
+        key=lambda each: float(np.dot(across, [float(mm) for mm in each.ImagePositionPatient])),
+    )
+    pixels = np.stack([_on_own_axes(masks.layer(each.value), volume) for each in shown], axis=-1)
     tissue = hd.sr.CodedConcept(*_TISSUE)
     algorithm = hd.AlgorithmIdentificationSequence(
         name="universeg desk",
@@ -64,7 +88,7 @@ def write_segmentation(
         )
         for number, label in enumerate(shown, start=1)
     ]
-    made = hd.seg.Segmentation(
+    return hd.seg.Segmentation(
         source_images=sources,
         pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
@@ -79,14 +103,13 @@ def write_segmentation(
         device_serial_number="0",
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    with whole_file(path) as unfinished:
-        made.save_as(unfinished)
-    return path
 
 
-def _in_order(sources: list) -> list:  # type: ignore[type-arg]
-    """From the feet to the head, as the axes of a scan have it."""
-    return sorted(sources, key=lambda each: float(each.ImagePositionPatient[2]))
+def _on_own_axes(layer: NDArray[np.bool_], volume: Volume) -> NDArray[np.uint8]:
+    """A layer (Z, Y, X) on the axes of its series: slices, rows, columns."""
+    own = np.zeros(volume.voxels.shape, dtype=np.uint8)
+    canonical(replace(volume, voxels=own)).voxels[...] = layer  # a view, so it lands in place
+    return own
 
 
 def _version() -> str:

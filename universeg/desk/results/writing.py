@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from megamedical.errors import MegaMedicalError, SubjectError
@@ -81,15 +82,18 @@ def _write_scan(
     if masks.shape != shown.shape:
         raise SubjectError("match", entry.name, "has another size than what was drawn on it")
     paths = list(write_masks(order.folder, name, entry, masks, volume, order.labels))
+    trouble = ""
     if volume is None:
         coco.add(entry.file.path.name, masks)
         write_geojson(order.folder / "polygons" / f"{name}.geojson", masks, order.labels)
     else:
-        write_segmentation(order.folder / "dicom-seg" / f"{name}.dcm", entry, masks, order.labels)
+        segmented = order.folder / "dicom-seg" / f"{name}.dcm"
+        trouble = write_segmentation(segmented, entry, volume, masks, order.labels)
     is_example = scan.state in LOOKED_AT
     if is_example:
         write_example(order.folder, name, entry, paths[0])
-    return _row(order, scan, shown, masks, volume, report), is_example
+    row = _row(order, scan, shown, masks, volume, report)
+    return replace(row, flags=[*row.flags, *filter(None, [trouble])]), is_example
 
 
 def _row(
