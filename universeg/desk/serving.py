@@ -75,6 +75,7 @@ def open_desk(
     from universeg.desk.server.app import application
 
     _expect_apart(opening)
+    _expect_certificate(opening)
     with closing(_listening(opening)) as own, _holding(opening.folder):
         entries = lay_out(opening.scans, say)
         desk = Desk(entries, opening.folder, opening.settings.plane, opening.labels)
@@ -187,7 +188,7 @@ def _door(opening: Opening, port: int) -> Door:
     return Door(secrets.token_urlsafe(32), tuple(f"{each}:{port}" for each in names), scheme)
 
 
-def _encrypt(config: uvicorn.Config, opening: Opening) -> None:
+def _expect_certificate(opening: Opening) -> None:
     if not opening.tls:
         return
     certificate, key = opening.tls
@@ -198,4 +199,8 @@ def _encrypt(config: uvicorn.Config, opening: Opening) -> None:
             f"{certificate} and {key} are no certificate with its key: {error}",
             "Give both in PEM.",
         ) from error
-    config.ssl_certfile, config.ssl_keyfile = str(certificate), str(key)
+
+
+def _encrypt(config: uvicorn.Config, opening: Opening) -> None:
+    if opening.tls:
+        config.ssl_certfile, config.ssl_keyfile = map(str, opening.tls)
