@@ -25,11 +25,13 @@ from benchmark.results import (
     ResultsError,
     folder_of,
     read_rows,
+    sweep,
     write_rows,
 )
 from benchmark.suite import Suite
 from megamedical import __version__
 from megamedical.building.workers import Workers
+from megamedical.files.locking import held
 from megamedical.reporting.progress import Listener
 from megamedical.store.store import Store, open_store
 
@@ -77,7 +79,8 @@ def run(
     """Run a method on all tasks of a suite that a store has.
 
     Rows that are in `out` already are kept, so a run that was broken off goes on where it was. What
-    failed is tried again, and what was made of other data is made anew.
+    failed is tried again, and what was made of other data is made anew. One run at a time is at
+    work on the rows of a method, a suite and a folder.
 
     Args:
         suite: what is asked.
@@ -91,6 +94,7 @@ def run(
     Raises:
         MethodError: there is no such method, or it would be trained on what it is to be scored on.
         SuiteError: the store has nothing of the suite.
+        InUseError: another run makes these rows; the message says which, and since when.
     """
     made = make_method(method)
     if made.uses_pool and suite.support == suite.evaluated:
@@ -113,7 +117,7 @@ def run(
         for task in cases.tasks
         for size in sizes
     ]
-    Provenance(
+    provenance = Provenance(
         method,
         made.about,
         hardware(),
@@ -121,9 +125,19 @@ def run(
         str(store.location),
         store.attributes.fingerprint,
         cases.missing,
-    ).save(folder)
+    )
     rows, failures = 0, []
-    with listener.stage(made.about.name, len(jobs), "tasks") as done:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        held(
+            folder / ".lock",
+            what=f"The run in {folder}",
+            doing=f"running {made.about.name} on {suite.id}",
+            wait=False,
+        ),
+        listener.stage(made.about.name, len(jobs), "tasks") as done,
+    ):
+        provenance.save(folder)
         for job, outcome in workers.run(evaluate, jobs):
             if isinstance(outcome, Exception):
                 failures.append((job.cases.task, str(outcome)))
@@ -145,6 +159,7 @@ def evaluate(job: Job) -> Outcome:
     """
     forget_peak()
     method = make_method(job.method)
+    sweep(job.path)
     before = read_rows(job.path)
     _expect_same(before, job, method.about)
     rows = _usable(before, job)

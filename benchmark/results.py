@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class Provenance:
 
     def save(self, folder: Path) -> None:
         """Write it as JSON."""
+        sweep(folder / "method.json")
         with whole_file(folder / "method.json") as path:
             path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
@@ -103,6 +105,12 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     with whole_file(path) as unfinished:
         pq.write_table(pa.Table.from_pylist(list(rows), ROWS), unfinished, compression="zstd")
+
+
+def sweep(path: Path) -> None:
+    """Remove what a run that died had not written of a file to its end; no other may write it."""
+    for unfinished in path.parent.glob(f".{escape(path.name)}.*.unfinished"):
+        unfinished.unlink(missing_ok=True)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _RULES = 1  # of draws and measures, as the code has them: counted up when figures change with them
+_SHOWN = 20  # of what cannot be
 _TASK = r"^[^/]+(/[^/]+){5}$"
 
 
@@ -113,14 +114,15 @@ def load_suite(asked: str) -> Suite:
             f"There is no suite {asked}", f"There are {', '.join(suite_names())}; or give a file."
         )
     try:
-        return Suite.model_validate(strict_yaml.load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return Suite.model_validate(strict_yaml.read(path))
+    except (yaml.YAMLError, OSError) as error:
         raise SuiteError(
-            f"{path} is not YAML: {error}", "See the suites that come with the package."
+            f"{path} is not YAML, or cannot be read: {error}",
+            "See the suites that come with the package.",
         ) from error
     except ValidationError as error:
         raise SuiteError(
-            "\n  ".join([f"{path} is not a suite:", *map(_fault, error.errors())]),
+            "\n  ".join([f"{path} is not a suite:", *map(_fault, error.errors()[:_SHOWN])]),
             f"A suite has the keys {', '.join(Suite.model_fields)}.",
         ) from error
 
@@ -133,7 +135,9 @@ def _fault(error: ErrorDetails) -> str:
         "model_type": "must be `key: value` lines",
         "string_pattern_mismatch": f"{error['input']!r} does not have the form of a name",
     }
-    found = f" (found {error['input']!r})" if isinstance(error["input"], str | int | float) else ""
+    found = (
+        f" (found {error['input']!r:.200})" if isinstance(error["input"], str | int | float) else ""
+    )
     told = str(error["msg"]).removeprefix("Value error, ") + found
     return f"{place}: {reasons.get(error['type'], told)}"
 

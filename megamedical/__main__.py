@@ -1,5 +1,17 @@
-"""`python -m megamedical` is `megamedical`."""
+"""`megamedical`, or `python -m megamedical`: it can be ended while it is imported."""
 
-from megamedical.cli import app
+from __future__ import annotations
 
-app()
+
+def main() -> None:
+    """Run the command."""
+    from megamedical.reporting.ending import end_when_asked
+
+    end_when_asked()
+    from megamedical.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -84,8 +84,7 @@ def _is_confirmed(kind: Kind, path: Path, read: Shown) -> bool:
     if read.values.shape != other.shape:
         return False
     values = read.values.astype(float)
-    are_same = np.isclose(values, other, rtol=1e-6, atol=kind.apart, equal_nan=True)
-    return bool(are_same.mean() >= 1 - kind.share)
+    return np.allclose(values, other, rtol=1e-6, atol=kind.apart, equal_nan=True)
 
 
 def measure(count: int, seed: int, keep: Path | None = None) -> dict[str, Counter[str]]:
@@ -124,9 +123,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     count = 2 * len(KINDS) if options.toy else options.count
     found = measure(count, options.seed, options.keep)
-    print(f"{'format':14s}" + "".join(f"{outcome:>9s}" for outcome in OUTCOMES))
+    print(f"{'format':16s}" + "".join(f"{outcome:>9s}" for outcome in OUTCOMES))
     for name, counted in [*found.items(), ("all", sum(found.values(), Counter()))]:
-        print(f"{name:14s}" + "".join(f"{counted[outcome]:9d}" for outcome in OUTCOMES))
+        print(f"{name:16s}" + "".join(f"{counted[outcome]:9d}" for outcome in OUTCOMES))
 
 
 if __name__ == "__main__":

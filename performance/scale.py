@@ -1,4 +1,4 @@
-"""What a store of very many subjects costs: to open, to read by name, to verify, to add to.
+"""What very many subjects cost: to plan a build of, to open, to read by name, to verify, to add to.
 
     python performance/scale.py [SUBJECTS | --toy]
 
@@ -6,11 +6,15 @@ A synthetic store of so many subjects (100,000 by default; three images and six 
 16 x 16 pixels, so that what is measured is the number of rows and files and not the copying of
 pixels) is written with the project's own functions, which is what takes longest. Opening is
 measured in a process of its own, imports apart.
+
+Planning is all that a build with nothing to do does beside that: the folder of two empty files a
+subject is walked, subjects are matched, given their splits, and told by what they are made from.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,7 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
+from megamedical.building.group_plan import Settings, plan_groups
+from megamedical.building.packed_before import all_packed_before
+from megamedical.catalogue.datasets import Selection
+from megamedical.catalogue.manifest import DatasetManifest
+from megamedical.obtaining.archive_content import Unpacked
 from megamedical.store.array_writer import checksum_of, group_writer
 from megamedical.store.location import Location
 from megamedical.store.publishing import begin, turn
@@ -35,6 +45,26 @@ LABELS = ("left", "right")
 SPLITS = np.array(["train", "train", "train", "dev", "test"])
 AT_ONCE = 4096  # slices
 READ = 200  # examples by their names
+
+MANIFEST = """
+id: many
+title: many
+home: https://example.org
+role: extra
+access: open
+licence: {name: CC0-1.0}
+citation: {title: many, authors: nobody, year: 2026}
+groups:
+  all:
+    modality: mri
+    dimension: 2
+    subjects: 1
+    image: "images/{case}.png"
+    mask: {decode: values, file: "masks/{case}.png"}
+    labels: {1: left, 2: right}
+    subject: "{case}"
+    patient: "{case}"
+"""
 
 OPEN = """
 import sys, time
@@ -108,8 +138,29 @@ def tables(subjects: int, areas: np.ndarray, checksum: str) -> dict[str, pa.Tabl
     }
 
 
-def sha256(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+def write_files(folder: Path, subjects: int) -> None:
+    for below in ("images", "masks"):
+        (folder / below).mkdir(parents=True)
+        for number in range(subjects):
+            os.close(os.open(folder / below / f"{number:07d}.png", os.O_CREAT | os.O_WRONLY))
+
+
+def plan(folder: Path) -> None:
+    """What a build knows before it reads a file; no group was packed before."""
+    manifest = yaml.safe_load(MANIFEST)
+    manifest["archives"] = [{"name": "many", "urls": ["https://example.org/many"]}]
+    dataset = DatasetManifest.model_validate(manifest)
+    unpacked = {("many", "many"): Unpacked(folder, "0" * 64)}
+    plans, missing = plan_groups(Selection(dataset), unpacked, Settings(folder, SIZE, 0))
+    assert len(plans) == 1
+    assert not missing
+    assert all_packed_before(plans, {}) == {}
+    assert len(plans[0].inputs) == 64
+
+
+def most_memory() -> float:
+    """Of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def table(name: str, columns: list) -> pa.Table:
@@ -127,6 +178,12 @@ def timed(what: str) -> Iterator[None]:
 
 def main(subjects: int = SUBJECTS) -> None:
     with tempfile.TemporaryDirectory() as place:
+        files = Path(place) / "files"
+        write_files(files, subjects)
+        before = most_memory()
+        with timed("plan a build"):
+            plan(files)
+        print(f"{'memory of that, above the imports':44}{most_memory() - before:9.0f} MB")
         folder = Path(place) / "store"
         with timed(f"write {subjects:,} subjects"):
             write_store(folder, subjects)

@@ -19,7 +19,7 @@ from megamedical.building.group_job import DamagedRecords, GroupJob, PackedGroup
 from megamedical.building.group_plan import GroupPlan, Settings, plan_groups
 from megamedical.building.leftovers import at_work_in
 from megamedical.building.obtained import obtain_archives
-from megamedical.building.packed_before import all_packed_before, remember
+from megamedical.building.packed_before import Before, refuse_to_lose, remember
 from megamedical.building.record import Staged
 from megamedical.building.report import BuildReport, GroupOutcome, Missing, stop
 from megamedical.building.subject_job import Job, process
@@ -30,9 +30,10 @@ from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.files.writing import unfinished_name
 from megamedical.obtaining.archive_content import Unpacked, obtain_unpacked
 from megamedical.obtaining.sources import raw_folder
+from megamedical.reporting import afar
 from megamedical.reporting.progress import Listener, Silence
 from megamedical.store import publishing
-from megamedical.store.attributes import StoreAttributes
+from megamedical.store.attributes import DamagedStore, StoreAttributes
 from megamedical.store.location import Location
 from megamedical.store.tables import FAILURES
 from megamedical.subjects.subject import Failure
@@ -59,10 +60,14 @@ def build(
     workers_count: int | None = None,
     scheduler: str | None = None,
     subject_minutes: float = 30.0,
+    mend: bool = False,
     listener: Listener | None = None,
     manifests: Catalog | None = None,
 ) -> BuildReport:
-    """Build datasets into a store; what is there already is not done again.
+    """Build datasets into a store; what is there already, and whole, is not done again.
+
+    A group whose files have changed or gone is made anew; so are all groups of a store whose tables
+    are damaged, which must then be asked for.
 
     Args:
         names: `DATASET` or `DATASET/GROUP`.
@@ -83,18 +88,28 @@ def build(
         scheduler: address of a Dask scheduler whose workers are taken instead.
         subject_minutes: how long a worker on this machine may take for a subject, which then has
             failed.
+        mend: read every file of what is there, for damage that neither size nor time tells.
         listener: hears of the progress.
         manifests: the catalogue, by default the packaged one.
 
     Raises:
         MegaMedicalError: nothing can be built: no such dataset, a store of another resolution, a
-            full disk. What is wrong with one archive or one subject is in the report instead.
+            full disk, a damaged store with groups that were not asked for. What is wrong with one
+            archive or one subject is in the report instead.
     """
     chosen = (manifests or catalog()).select(
         names, role=role, everything=everything, tasks=tasks, subjects=subjects
     )
     location = Location(store)
-    attributes = publishing.begin(location, resolution, seed)
+    listener = listener or Silence()
+    remains = None
+    try:
+        attributes = publishing.begin(location, resolution, seed)
+    except DamagedStore as damage:
+        attributes = remains = publishing.remains(location, resolution, seed)
+        asked = {path for path in attributes.groups if any(each.has(path) for each in chosen)}
+        refuse_to_lose(attributes, asked, damage.problem)
+        listener.say(f"{damage.problem}: the whole store is made anew")
     settings = Settings(raw_folder(location, raw), resolution, seed, known_errors == "keep")
     with (
         at_work_in(settings.raw, [selection.dataset.id for selection in chosen]),
@@ -103,13 +118,15 @@ def build(
         work = _Build(
             location=location,
             attributes=attributes,
+            remains=remains,
             settings=settings,
             mirror=None if mirror is None else Path(mirror).resolve(),
             checksum=checksum,
             offline=offline,
             crew=crew,
             subject_minutes=subject_minutes,
-            listener=listener or Silence(),
+            mend=mend,
+            listener=listener,
         )
         return work.run(chosen)
 
@@ -120,12 +137,14 @@ class _Build:
 
     location: Location
     attributes: StoreAttributes
+    remains: StoreAttributes | None
     settings: Settings
     mirror: Path | None
     checksum: bool
     offline: bool
     crew: Workers
     subject_minutes: float
+    mend: bool
     listener: Listener
     missing: list[Missing] = field(default_factory=list)
 
@@ -138,21 +157,31 @@ class _Build:
                 mirror=self.mirror,
                 checksum=self.checksum,
                 offline=self.offline,
+                tell=afar.tell,
             ),
             self.crew,
             self.listener,
         )
         plans = self._match(chosen, unpacked)
-        there = all_packed_before(plans, self.attributes.groups)
+        before = Before(self.location, self.attributes.groups, self.mend)
+        there = before.outcomes(plans)
+        paths = {plan.path for plan in plans}
+        if self.remains:
+            refuse_to_lose(self.remains, paths, *(each.what for each in self.missing))
+        if self.mend:
+            self.missing += before.damage_beside(paths)
         todo = [plan for plan in plans if plan.path not in there]
         failures = self._process(todo)
         made: dict[str, GroupOutcome] = {}
         attributes = self.attributes
         if todo:
             doing = f"building {', '.join(sorted({plan.dataset.id for plan in todo}))}"
-            with publishing.turn(self.location, doing=doing, tell=self.listener.say) as turn:
+            with publishing.turn(
+                self.location, doing=doing, tell=self.listener.say, instead=self.remains
+            ) as turn:
                 # Another build may have been here.
-                there = all_packed_before(plans, turn.attributes.groups)
+                before = Before(self.location, turn.attributes.groups, self.mend)
+                there |= before.outcomes(todo, self.listener.say)
                 todo = [plan for plan in todo if plan.path not in there]
                 attributes = turn.attributes
                 if todo:
@@ -175,7 +204,7 @@ class _Build:
             group = packed.get(plan.path)
             made[plan.path] = GroupOutcome.of(plan, group, failures[plan.path])
             if group:
-                remember(plan, group.fingerprint, made[plan.path])
+                remember(plan, group.fingerprint, made[plan.path], self.location)
         return made
 
     def _match(

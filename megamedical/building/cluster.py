@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from megamedical.building.workers import WorkerError
 from megamedical.errors import MegaMedicalError
+from megamedical.reporting.afar import Hearer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,12 +25,16 @@ class DaskWorkers:
         self._client = client
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Workers`."""
         from distributed import KilledWorker, as_completed
 
-        del minutes
+        del minutes, tell
         submitted = self._client.map(work, items, pure=False)
         futures = dict(zip(submitted, items, strict=True))
         del submitted  # a future that nobody holds is forgotten by the scheduler

@@ -209,7 +209,9 @@ def _plan(
     """A group whose patients have the splits of their own names, and go by unique ones."""
     prefix = _prefix_of_patients(dataset, name)
     own = {f"{prefix}{s.patient}": splits[s.patient] for s in matched.subjects}
-    subjects = [replace(s, patient=f"{prefix}{s.patient}") for s in matched.subjects]
+    subjects = matched.subjects
+    if prefix:
+        subjects = [replace(s, patient=f"{prefix}{s.patient}") for s in subjects]
     folder = settings.raw / dataset.id / "staged" / str(settings.resolution) / name
     sources = {s.name: matched.sources.get(s.name, "") for s in subjects}
     basis = {

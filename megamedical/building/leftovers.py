@@ -8,12 +8,18 @@ Whole records stay, for another store, seed or manifest may want them.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # a system without shared locks: only what is old is swept up
+    fcntl = None
 
 _LOCK = ".builds.lock"
 _OLD = 24 * 3600.0  # seconds
@@ -38,15 +44,17 @@ def at_work_in(raw: Path, datasets: Iterable[str]) -> Iterator[None]:
 
 
 def _sweep_all(raw: Path, datasets: Iterable[str], lock: int) -> None:
-    alone = _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    alone = _locked(lock, "LOCK_EX", "LOCK_NB")
     for dataset in datasets:
         _sweep(raw / dataset / "staged", 0.0 if alone else _OLD)
-    _locked(lock, fcntl.LOCK_SH)
+    _locked(lock, "LOCK_SH")
 
 
-def _locked(lock: int, how: int) -> bool:
+def _locked(lock: int, *how: str) -> bool:
+    if fcntl is None:
+        return False
     try:
-        fcntl.flock(lock, how)
+        fcntl.flock(lock, sum(getattr(fcntl, name) for name in how))
     except OSError:
         return False
     return True

@@ -30,7 +30,9 @@ def obtain_archives(
     unpacked: dict[tuple[str, str], Unpacked] = {}
     errors: dict[tuple[str, str], Unobtainable | ArchiveError] = {}
     with listener.stage("obtain", len(needed), "archives") as step:
-        for (dataset, archive), result in crew.run(obtain, list(needed.values())):
+        for (dataset, archive), result in crew.run(
+            obtain, list(needed.values()), tell=listener.say
+        ):
             if isinstance(result, Unpacked):
                 unpacked[dataset.id, archive.name] = result
             elif isinstance(result, (Unobtainable, ArchiveError)):

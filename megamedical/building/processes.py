@@ -23,13 +23,15 @@ from typing import Any, Generic, TypeVar
 import psutil
 
 from megamedical.building.machine_memory import all_memory, free_memory
-from megamedical.building.worker_process import READY
+from megamedical.building.worker_process import READY, SAID
 from megamedical.building.workers import WorkerError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import in_words
+from megamedical.reporting.afar import Hearer
 
 _MODULE = "megamedical.building.worker_process"
 _TICK = 0.25  # seconds between two looks at time and memory
+_CLEARING_UP = 0.75  # seconds
 _SCARCE = 0.05  # of all memory: below it, workers that hold too much are stopped
 _STARTS = 3  # in a row that may fail
 
@@ -59,7 +61,11 @@ class LocalWorkers:
         self._next_look = 0.0
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Workers`."""
         waiting = deque(_Task(item) for item in items)
@@ -71,7 +77,7 @@ class LocalWorkers:
                 self._hand_out(work, waiting, minutes)
                 if not self._busy:
                     return
-                for task, outcome in self._outcomes():
+                for task, outcome in self._outcomes(tell):
                     if isinstance(outcome, _Died) and not task.is_suspect:
                         suspects.append(_Task(task.item, is_suspect=True))
                     elif isinstance(outcome, _Died):
@@ -79,6 +85,7 @@ class LocalWorkers:
                     else:
                         yield task.item, outcome
         finally:
+            self._let_clear_up(self._busy)
             for worker in self._busy:
                 self._dismiss(worker)
 
@@ -102,7 +109,7 @@ class LocalWorkers:
                 idle.append(self._crew[-1])
             idle.pop().begin(work, waiting.popleft(), minutes)
 
-    def _outcomes(self) -> Iterator[tuple[Any, Any]]:
+    def _outcomes(self, tell: Hearer | None) -> Iterator[tuple[Any, Any]]:
         """What has come of tasks within a moment: results, errors, and workers that died."""
         pipes = {worker.pipe: worker for worker in self._busy}
         for pipe in wait(list(pipes), _TICK):
@@ -114,6 +121,9 @@ class LocalWorkers:
                 continue
             if message == READY:
                 worker.is_ready, self._failed_starts = True, 0
+            elif message.startswith(SAID):
+                if tell:
+                    tell(message.removeprefix(SAID).decode())
             else:
                 yield worker.end_task(), pickle.loads(message)  # noqa: S301  (from a worker)
         if monotonic() < self._next_look:
@@ -151,6 +161,14 @@ class LocalWorkers:
                 "Give --workers 0 to do without them.",
             )
         return f"its worker died: {worker.end_in_words}"
+
+    def _let_clear_up(self, workers: Sequence[_Worker]) -> None:
+        """Give workers whose work is no longer wanted a moment to remove what is half done."""
+        for worker in workers:
+            worker.ask_to_end()
+        until = monotonic() + _CLEARING_UP
+        for worker in workers:
+            worker.wait(until - monotonic())
 
     def _dismiss(self, worker: _Worker) -> None:
         self._crew.remove(worker)
@@ -212,10 +230,14 @@ class _Worker:
             return f"{signal.Signals(-code).name}"
         return f"exit code {code}"
 
-    def wait(self) -> None:
+    def ask_to_end(self) -> None:
+        """Let it clear up what it is at, and end."""
+        self._process.terminate()
+
+    def wait(self, seconds: float = _TICK) -> None:
         """Let one that no longer answers come to its end."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_TICK)
+            self._process.wait(max(seconds, 0))
 
     def stop(self) -> None:
         """End it, and what it has started, whatever they are at."""

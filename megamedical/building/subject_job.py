@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -108,8 +109,10 @@ def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
         scan, segmentation = _draw(job.group, job.subject)
         files = {}
     elif isinstance(job.group, FileGroup):
-        scan, segmentation = _read_files(job.group, job.subject)
-        files = {path: _sha256_of(file) for path, file in sorted(job.subject.files.items())}
+        with ThreadPoolExecutor(1) as beside:  # a core that has nothing to do may hash meanwhile
+            hashing = beside.submit(_hashes_of, job.subject)
+            scan, segmentation = _read_files(job.group, job.subject)
+            files = hashing.result()
     facts = SubjectFacts(
         subject=job.subject.name,
         patient=job.subject.patient,
@@ -120,6 +123,10 @@ def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
         orientation=scan.orientation,
     )
     return facts, scan, segmentation
+
+
+def _hashes_of(subject: Subject) -> dict[str, str]:
+    return {path: _sha256_of(file) for path, file in sorted(subject.files.items())}
 
 
 def _sha256_of(path: Path) -> str:

@@ -1,7 +1,7 @@
 """A worker: a process that does one piece of work after the other, as it is told through a pipe.
 
 It is started as a program of its own, not forked, and ends when the pipe does, whatever it is at
-then: with the process that it works for, however that ends.
+then: with the process that it works for, however that ends. Asked to end by SIGTERM it clears up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import pickle
 import resource
 import select
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -17,15 +18,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from megamedical.reporting.afar import heard_by
+
 READY = b""  # what a worker says first
+SAID = b"said "  # before what a user should read; no result begins so
 
 
 def serve(pipe: Connection) -> None:
     """Do what comes through a pipe, pairs of a function and its argument, until it ends."""
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
     pipe.send_bytes(READY)
-    while True:
-        pipe.send_bytes(_result_of(pipe.recv_bytes()))
+    with heard_by(lambda line: pipe.send_bytes(SAID + line.encode("utf-8", "replace"))):
+        while True:
+            pipe.send_bytes(_result_of(pipe.recv_bytes()))
 
 
 def _result_of(message: bytes) -> bytes:
@@ -68,7 +73,15 @@ def _limit_memory(count: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
+def _end(number: int, _: object) -> None:
+    """Clear up what is half done, and end: nobody wants it any more, nor hears what is said."""
+    signal.signal(number, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
     _limit_memory(int(sys.argv[2]))
-    with suppress(EOFError, ConnectionError):
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         serve(Connection(int(sys.argv[1])))

@@ -7,9 +7,13 @@ a worker that dies has its task done by another.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
+
+from megamedical.errors import MegaMedicalError
+from megamedical.reporting.afar import Hearer, heard_by
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,12 +27,17 @@ class Workers(Protocol):
     """Something that does work on items, in any order."""
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """Each item with its result, or with the error that its work raised, as they come.
 
-        An item that workers die of, or that takes longer than so many minutes or more memory than
-        there is, has a `WorkerError`, where there are workers that can be stopped.
+        `tell` hears what work says by `megamedical.reporting.afar`, but on other machines. An item
+        that workers die of, or that takes longer than so many minutes or more memory than there is,
+        has a `WorkerError`, where there are workers that can be stopped.
         """
         ...
 
@@ -37,15 +46,22 @@ class ThisProcess:
     """The work is done here, one item after the other, however long it takes."""
 
     def run(
-        self, work: Callable[[Item], Result], items: Sequence[Item], minutes: float | None = None
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        minutes: float | None = None,
+        tell: Hearer | None = None,
     ) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Workers`."""
         del minutes
         for item in items:
+            outcome: Result | Exception
             try:
-                yield item, work(item)
+                with heard_by(tell):
+                    outcome = work(item)
             except Exception as error:
-                yield item, error
+                outcome = error
+            yield item, outcome
 
 
 @contextmanager
@@ -58,15 +74,21 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
         scheduler: address of a running `distributed` scheduler whose workers are taken instead.
 
     Raises:
-        MegaMedicalError: no scheduler answers at the address.
+        MegaMedicalError: no scheduler answers at the address; or processes were asked for on a
+            system that is not of POSIX, where this one does everything by default.
     """
     if scheduler is not None:
         from megamedical.building.cluster import cluster
 
         with cluster(scheduler) as far:
             yield far
-    elif count == 0:
+    elif count == 0 or (count is None and os.name != "posix"):
         yield ThisProcess()
+    elif os.name != "posix":
+        raise MegaMedicalError(
+            f"There are no worker processes on {sys.platform}",
+            "Leave --workers out: this process does the work.",
+        )
     else:
         from megamedical.building.processes import LocalWorkers
 

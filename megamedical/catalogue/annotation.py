@@ -25,12 +25,16 @@ class Mask(Facts):
     grid of the image, or, where the headers of a dataset are known to be wrong, its `voxels`: the
     n-th of the mask is the n-th of the image, whatever its header says.
 
+    `decode: contours` takes `files:` of text that hold the points of a closed line, a point a line:
+    x and y in pixels of their picture or slice, of which the first pixel's centre is (0, 0). What
+    lies inside is the label; of labels inside one another a pixel has the last one of `files:`.
+
     A volume that has a file for each slice has its masks so, too. Where they bear the field of
     `slices`, each belongs to the slice of its number, and only labels in `may_lack` may have none;
     otherwise `union` counts them, and they are as many as the slices and in their order.
     """
 
-    decode: Literal["values", "threshold", "files", "channels", "entries"]
+    decode: Literal["values", "threshold", "files", "channels", "entries", "contours"]
     file: str | None = None
     files: dict[str, str] = Field(default={})
     above: float = 0.0
@@ -45,9 +49,12 @@ class Mask(Facts):
 
     @model_validator(mode="after")
     def _has_what_it_reads(self) -> Self:
-        if self.decode == "files" and (self.file or not self.files):
-            raise ValueError("`decode: files` takes `files: {label name: pattern}`, not `file:`")
-        if self.decode != "files" and (self.files or not self.file):
+        has_many = self.decode in ("files", "contours")
+        if has_many and (self.file or not self.files):
+            raise ValueError(
+                f"`decode: {self.decode}` takes `files: {{label name: pattern}}`, not `file:`"
+            )
+        if not has_many and (self.files or not self.file):
             raise ValueError(f"`decode: {self.decode}` takes `file: pattern`, not `files:`")
         unknown = sorted(set(self.may_lack) - set(self.files))
         if unknown:
@@ -70,6 +77,30 @@ class Lookup(Facts):
     file: str
     keys: tuple[str, ...]
     equals: str
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What is written in the fields that are known before it."""
+        return self.file, self.equals
+
+
+class Cell(Facts):
+    """A field that stands in a table, `.csv` or `.xlsx`, whose first row names the columns.
+
+    The row of an image is the one whose cells are as in `row`; the field is its cell of `column`:
+    `{file: "info.csv", row: {External code: "{patient}"}, column: ED}`. Numbers in it are written
+    with at least so many `digits`: with 2 of them, `HF-1` becomes `HF-01`.
+    """
+
+    file: str
+    row: Annotated[dict[str, str], Field(min_length=1)]
+    column: str
+    digits: Annotated[int, Field(ge=0, le=20)] = 0
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What is written in the fields that are known before it."""
+        return self.file, *self.row.values()
 
 
 class Told(Facts):

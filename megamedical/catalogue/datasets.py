@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.group import FileGroup
@@ -17,6 +17,33 @@ from megamedical.errors import ManifestError, SelectionError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a dataset must have, as far as it is said.
+
+    A `modality` is one of its groups' (`mri` is `mri-flair` too); a `label` a part of the name of
+    one of its labels; a `licence` the beginning of its licence's name. `commercial` use is what
+    its owners allow.
+    """
+
+    modality: str = ""
+    label: str = ""
+    access: str = ""
+    licence: str = ""
+    commercial: bool = False
+
+    def fits(self, dataset: DatasetManifest) -> bool:
+        """Whether a dataset has all of it."""
+        kinds = [f"{modality}-" for modality in modalities(dataset)]
+        return (
+            (not self.modality or any(each.startswith(f"{self.modality}-") for each in kinds))
+            and (not self.label or any(self.label.lower() in each for each in labels(dataset)))
+            and self.access in ("", dataset.access)
+            and dataset.licence.name.lower().startswith(self.licence.lower())
+            and (not self.commercial or dataset.licence.commercial is True)
+        )
 
 
 @dataclass(frozen=True)
@@ -39,6 +66,13 @@ class Selection:
             for name, group in self.dataset.groups.items()
             if not self.names or name in self.names
         }
+
+    def has(self, path: str) -> bool:
+        """Whether a `<dataset>/<group>` was asked for, as far as that is known of drawn ones."""
+        dataset, _, group = path.partition("/")
+        return dataset == self.dataset.id and (
+            self.dataset.generator is not None or group in self.groups
+        )
 
     @property
     def archives(self) -> list[Archive]:
@@ -68,21 +102,13 @@ class Catalog(Mapping[str, DatasetManifest]):
         """One row per dataset: title, modality, subjects, bytes, access, licence, role, groups."""
         import pandas as pd
 
+        columns = ("title", "modality", "subjects", "bytes", "access", "licence", "role", "groups")
         rows = [
-            {
-                "dataset": manifest.id,
-                "title": manifest.title,
-                "modality": ", ".join(modalities(manifest)),
-                "subjects": subjects(manifest),
-                "bytes": sum(archive.known_size for archive in manifest.archives) or None,
-                "access": manifest.access,
-                "licence": manifest.licence.name,
-                "role": manifest.role,
-                "groups": ", ".join(manifest.groups),
-            }
-            for manifest in self.values()
+            {key: ", ".join(said) if isinstance(said, list) else said for key, said in each.items()}
+            for each in map(described, self.values())
         ]
-        return pd.DataFrame(rows).set_index("dataset")
+        table = pd.DataFrame(rows).set_index("dataset")[list(columns)]
+        return table.astype({"bytes": "Int64"})
 
     def select(
         self,
@@ -169,6 +195,42 @@ def modalities(dataset: DatasetManifest) -> list[str]:
     if dataset.generator:
         return ["synthetic"]
     return list(dict.fromkeys(group.modality for group in dataset.groups.values()))
+
+
+def labels(dataset: DatasetManifest) -> list[str]:
+    """The names of a dataset's labels in small letters, each once."""
+    names = (name.lower() for group in dataset.groups.values() for name in group.label_values)
+    return list(dict.fromkeys(names))
+
+
+def tasks(dataset: DatasetManifest) -> int:
+    """How many tasks a dataset has at most, over all groups."""
+    if dataset.generator:
+        return dataset.generator.tasks
+    return sum(group.tasks for group in dataset.groups.values())
+
+
+def described(dataset: DatasetManifest) -> dict[str, Any]:
+    """What a script may want to know of a dataset: texts, numbers and lists of texts by name."""
+    return {
+        "dataset": dataset.id,
+        "title": dataset.title,
+        "modality": modalities(dataset),
+        "subjects": subjects(dataset),
+        "bytes": sum(archive.known_size for archive in dataset.archives) or None,
+        "access": dataset.access,
+        "licence": dataset.licence.name,
+        "commercial": dataset.licence.commercial,
+        "redistribution": dataset.licence.redistribution,
+        "role": dataset.role,
+        "groups": list(dataset.groups),
+        "labels": labels(dataset),
+        "tasks": tasks(dataset),
+        "home": dataset.home,
+        "doi": dataset.citation.doi,
+        "proven": dataset.proven,
+        "proven_on": dataset.proven_on,
+    }
 
 
 def subjects(dataset: DatasetManifest) -> int:

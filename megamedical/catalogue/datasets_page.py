@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from megamedical.catalogue.datasets import Catalog, catalog, manifest_folder, modalities, subjects
+from megamedical.catalogue.datasets import (
+    Catalog,
+    catalog,
+    manifest_folder,
+    modalities,
+    subjects,
+    tasks,
+)
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.honesty_page import known_errors, leaks
 from megamedical.catalogue.manifest import DatasetManifest
@@ -24,7 +31,8 @@ What the manifests in `manifests/datasets/` say, written by
 `python -m megamedical.catalogue.datasets_page`. A *task* is one label of one group, in one plane
 and one slicing. *Proven* says what was built from the manifest: the archives as they are
 distributed, with the number of subjects that were seen (real data), or tiny archives in their
-layout (miniature); what is known of the layout, and from where, is in the `evidence` of each group.
+layout (miniature); what is known of the layout, and from where, is in the `evidence` of each group,
+and what was looked for in vain below.
 """
 _COLLECTION = """\
 `--all` takes {} datasets: `synthetic`, which is drawn, and those of the paper, but for `cdemris`.
@@ -53,11 +61,6 @@ def page(datasets: Catalog) -> str:
     return "\n\n".join([_HEAD.strip(), *tables, *honest, *sections]) + "\n"
 
 
-def tasks(group: FileGroup) -> int:
-    """How many tasks a group has at most; those of labels that never occur are not in a store."""
-    return group.views * len(group.label_values)
-
-
 def _table(title: str, datasets: Sequence[DatasetManifest]) -> str:
     rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(_summary, datasets)]
     return "\n".join([title.format(len(datasets)), "", *map(_row, rows)])
@@ -69,7 +72,7 @@ def _summary(dataset: DatasetManifest) -> Iterator[str]:
     yield ", ".join(modalities(dataset))
     yield f"{subjects(dataset):,}"
     yield str(len(dataset.groups) or "drawn")
-    yield f"{sum(map(tasks, dataset.groups.values())):,}" if dataset.groups else "drawn"
+    yield f"{tasks(dataset):,}" if dataset.groups else "drawn"
     yield dataset.access
     yield dataset.licence.name
     yield _proof(dataset) if dataset.groups else "drawn"
@@ -92,6 +95,8 @@ def _section(dataset: DatasetManifest) -> Iterator[str]:
         yield f"- Access: {dataset.access}. {dataset.how_to_get.strip()}"
     if dataset.notes:
         yield f"- {dataset.notes.strip()}"
+    if dataset.looked_for:
+        yield f"- Real files were looked for in vain. {dataset.looked_for.strip()}"
     for name, group in dataset.groups.items():
         yield ""
         yield f"**{name}**: {group.title or dataset.title}. {_size(group)}"
@@ -106,7 +111,7 @@ def _section(dataset: DatasetManifest) -> Iterator[str]:
 
 def _size(group: FileGroup) -> str:
     where = f", {', '.join(group.planes)}" if group.planes else ""
-    return f"{group.subjects:,} subjects, {group.modality}{where}, {tasks(group):,} tasks."
+    return f"{group.subjects:,} subjects, {group.modality}{where}, {group.tasks:,} tasks."
 
 
 def _terms(licence: Licence) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from megamedical.catalogue.annotation import Lookup, Mask, Span, Told
+from megamedical.catalogue.annotation import Cell, Lookup, Mask, Span, Told
 from megamedical.catalogue.facts import MODALITIES, Facts, FieldName, Slug
 from megamedical.catalogue.patterns import Pattern
 from megamedical.task_id import slug
@@ -102,6 +102,11 @@ class Group(Facts):
         return 2 * len(self.planes) or 1
 
     @property
+    def tasks(self) -> int:
+        """How many tasks it has at most; those of labels that never occur are not in a store."""
+        return self.views * len(self.label_values)
+
+    @property
     def label_values(self) -> dict[str, tuple[int, ...]]:
         """Label name to the values that mean it, in the order of the manifest."""
         values: dict[str, tuple[int, ...]] = {}
@@ -124,6 +129,12 @@ class FileGroup(Group):
     `array` is the name under which a file holds the image, `channel` the one of its
     channels that is meant, counted from 0. Groups of one `cohort` have the same patients.
 
+    `moment` is a field that says which volume of a file is meant that holds several, one after the
+    other in time, counted from 0; its mask's file holds them, too. `axes` are those of the `body`,
+    as the header has them, or those of the file as it is `stored`, what varies fastest to the left,
+    then to the back, then to the head: for stacks that lie oblique, nearest to another of the
+    body's axes in each patient.
+
     `parts` are those of its archives of which each holds some of the subjects: it is built from
     those that are here. `without_mask` are patterns of images that have no annotation by design,
     such as those of a test set: where they lack their mask, nothing is wrong.
@@ -135,7 +146,7 @@ class FileGroup(Group):
     mask: Mask
     subject: str
     patient: str
-    fields: dict[str, Lookup] = Field(default={})
+    fields: dict[FieldName, Lookup | Cell] = Field(default={})
     grey: Literal["float", "rounded"] = "float"
     slices: FieldName | None = None
     frames: FieldName | None = None
@@ -143,6 +154,8 @@ class FileGroup(Group):
     span: Span | None = None
     array: str = ""
     channel: Annotated[int, Field(ge=0)] | None = None
+    moment: FieldName | None = None
+    axes: Literal["body", "stored"] = "body"
     cohort: Slug | None = None
     parts: tuple[str, ...] = ()
     without_mask: tuple[str, ...] = ()
@@ -152,7 +165,7 @@ class FileGroup(Group):
 
     _later = frozenset(
         {"slices", "frames", "told", "span", "array", "channel", "cohort"}
-    ) | frozenset({"parts", "without_mask"})
+    ) | frozenset({"parts", "without_mask", "moment", "axes"})
 
     @model_validator(mode="after")
     def _uses_known_fields(self) -> Self:
@@ -169,8 +182,10 @@ class FileGroup(Group):
             Pattern(self.told.pattern).check()
             known |= {*Pattern(self.told.pattern).fields}
         for name, lookup in self.fields.items():
-            _expect_fields(known - {self.slices}, lookup.file, lookup.equals)
+            _expect_fields(known - {self.slices}, *lookup.patterns)
             known.add(name)
+        if self.moment and self.moment not in known:
+            raise ValueError(f"`moment: {self.moment}` must be a field of `image:` or in `fields:`")
         _expect_fields(known - {self.slices}, self.subject, self.patient)
         if self.mask.union:
             known.add(self.mask.union)
@@ -197,6 +212,12 @@ class FileGroup(Group):
             )
         if self.frames and self.dimension != 2:
             raise ValueError("`frames:` belongs to `dimension: 2`: each is a picture")
+        if self.dimension != 3 and (self.moment or self.axes == "stored"):
+            raise ValueError("`moment:` and `axes: stored` belong to `dimension: 3`")
+        if self.moment and (self.slices or self.channel is not None):
+            raise ValueError("`moment:` says which volume is meant: leave out `slices`, `channel`")
+        if self.mask.decode == "contours" and self.dimension == 3 and not self.slices:
+            raise ValueError("`decode: contours` draws on pictures, or on the files of `slices:`")
         return self
 
     @model_validator(mode="after")

@@ -42,7 +42,8 @@ class DatasetManifest(Facts):
     `same_patients` names groups of other datasets, `<dataset>/<group>`, that show them too.
     `proven` is what was built from the manifest: the real archives, miniatures in their layout, or
     nothing, so that it rests on the evidence of its groups alone; `proven_on` counts the subjects
-    of real archives that were built. `how_to_get` is what a user must
+    of real archives that were built, `looked_for` says where such were sought in vain. `how_to_get`
+    is what a user must
     do where access is not open. `of_one_person` is what was looked for, so that no person is in two
     splits; `known_errors` what others have found wrong.
     """
@@ -61,12 +62,13 @@ class DatasetManifest(Facts):
     same_patients: tuple[str, ...] = ()
     proven: Proof = "evidence"
     proven_on: Annotated[int, Field(ge=0)] = 0
+    looked_for: str = ""
     groups: dict[Slug, FileGroup] = Field(default={})
     notes: str = ""
     of_one_person: tuple[OfOnePerson, ...] = ()
     known_errors: tuple[KnownError, ...] = ()
 
-    _later = frozenset({"proven_on", "of_one_person", "known_errors"})
+    _later = frozenset({"proven_on", "looked_for", "of_one_person", "known_errors"})
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -78,6 +80,8 @@ class DatasetManifest(Facts):
             raise ValueError(
                 "`proven: real data` and `proven_on:`, how many subjects were built, go together"
             )
+        if self.proven == "real data" and self.looked_for:
+            raise ValueError("`looked_for:` is for what was not found: `proven: real data` was")
         if self.access not in ("open", "generated") and not self.how_to_get:
             raise ValueError(f"`access: {self.access}` needs `how_to_get:`, the steps for a user")
         names = [archive.name for archive in self.archives]

@@ -16,6 +16,9 @@ from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError
 
+_SHOWN = 20  # of what cannot be
+_LONGEST = 200  # characters of what somebody has written, in a message
+
 
 def read_manifest(path: Path) -> DatasetManifest:
     """Read and check one manifest.
@@ -25,10 +28,12 @@ def read_manifest(path: Path) -> DatasetManifest:
             names the file, the place in it, and what to write instead.
     """
     try:
-        content: Any = strict_yaml.load(path.read_text(encoding="utf-8"))
+        content: Any = strict_yaml.read(path)
     except FileNotFoundError as error:
         raise ManifestError(f"There is no manifest at {path}", "Name a YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}", "Look at it.") from error
+    except yaml.YAMLError as error:
         raise ManifestError(
             f"{path} is not YAML: {error}",
             "Put text with braces or colons in quotes, and name each key once.",
@@ -36,7 +41,10 @@ def read_manifest(path: Path) -> DatasetManifest:
     try:
         manifest = DatasetManifest.model_validate(content)
     except ValidationError as error:
-        lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        found = error.errors()
+        lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in found[:_SHOWN]]
+        if len(found) > _SHOWN:
+            lines.append(f"  … and {len(found) - _SHOWN} more")
         raise ManifestError("\n".join([f"{path} is not a dataset manifest:", *lines])) from error
     if manifest.id != path.stem:
         raise ManifestError(
@@ -46,7 +54,7 @@ def read_manifest(path: Path) -> DatasetManifest:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in location) or "the whole file"
+    return ".".join(str(step)[:_LONGEST] for step in location) or "the whole file"
 
 
 def _reason(error: ErrorDetails) -> str:
@@ -59,4 +67,6 @@ def _reason(error: ErrorDetails) -> str:
         return "no such key; look for a misspelling"
     if error["type"] == "missing":
         return "this key must be given"
-    return f"{message} (found {error['input']!r})" if isinstance(error["input"], str) else message
+    if isinstance(error["input"], str):
+        return f"{message[:_LONGEST]} (found {error['input'][:_LONGEST]!r})"
+    return message

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 # What a folder of a person's scan is called, up to what says which visit it was.
 PERSON = (
@@ -59,7 +59,7 @@ class Pattern:
 
     def fill(self, fields: Mapping[str, str]) -> str:
         """The pattern's text with its fields filled in."""
-        return _TOKEN.sub(lambda token: fields[token["field"]], self.text)
+        return _template(self.text) % fields
 
     def check(self) -> None:
         """Make sure that every brace is a field's.
@@ -95,3 +95,11 @@ class Pattern:
                 parts.append(f"(?P<{field}>{what.replace('<person>', PERSON)})")
         parts.append(re.escape(self.text[position:]))
         return re.compile("".join(parts))
+
+
+@lru_cache(maxsize=1024)
+def _template(text: str) -> str:
+    """A pattern as `%` takes it, which fills it in several times as fast as an expression would."""
+    literals = _TOKEN.sub("\0", text).replace("%", "%%").split("\0")
+    fields = (f"%({token['field']})s" for token in _TOKEN.finditer(text))
+    return "".join(part for pair in zip(literals, [*fields, ""], strict=True) for part in pair)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from megamedical.commands.root import (
+    AccessChoice,
     AllOption,
     DatasetsArgument,
     JsonOption,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from megamedical.catalogue.licences import Terms
+    from megamedical.catalogue.manifest import DatasetManifest
     from megamedical.obtaining.plan import Plan
 
 _PERMITTED = {True: "yes", False: "no", None: "?"}  # None: nobody says
@@ -38,39 +41,43 @@ _PERMITTED = {True: "yes", False: "no", None: "?"}  # None: nobody says
 def list_datasets(
     datasets: DatasetsArgument = None,
     role: RoleOption = None,
+    modality: Annotated[
+        str, typer.Option(help="Only what has this modality: mri, mri-flair, ct, fundus.")
+    ] = "",
+    label: Annotated[str, typer.Option(help="Only what has a label of this name: kidney.")] = "",
+    access: Annotated[
+        AccessChoice | None, typer.Option(help="Only what is to be had this way.")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Only what has a licence that begins like this: CC-BY.")
+    ] = "",
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only what its owners allow to use commercially.")
+    ] = False,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the catalogue: what there is, how large, and on what terms."""
+    """List the catalogue: what there is, how large, and on what terms.
+
+    What is sought by its modality, label, access or licence is sought among the extra, too.
+    """
     with errors_explained():
-        from megamedical.catalogue.datasets import catalog
-        from megamedical.files.disk import in_words
+        from megamedical.catalogue.datasets import Wanted, catalog, described
 
         whole = catalog(manifests)
+        wanted = Wanted(modality, label, access.value if access else "", licence, commercial)
         everything = not datasets and role is None
-        listed = whole.select(
-            datasets or (), role=role.value if role else None, everything=everything
-        )
-        table = whole.table.loc[[each.dataset.id for each in listed]].reset_index()
+        names = list(whole) if everything and wanted != Wanted() else datasets or ()
+        chosen_ones = whole.select(names, role=role.value if role else None, everything=everything)
+        listed = [each.dataset for each in chosen_ones if wanted.fits(each.dataset)]
         if as_json:
-            typer.echo(table.to_json(orient="records", indent=2))
+            typer.echo(json.dumps([*map(described, listed)], indent=2, ensure_ascii=False))
             return
-        shown = new_table("dataset", "modality", ">subjects", ">size", "role", "access", "licence")
-        for row in table.itertuples():
-            size = "drawn" if row.access == "generated" else "unknown"
-            known = row.bytes is not None and row.bytes == row.bytes
-            shown.add_row(
-                row.dataset,
-                row.modality,
-                f"{row.subjects:,}",
-                in_words(int(row.bytes)) if known else size,
-                row.role,
-                row.access,
-                row.licence,
-            )
-        terminal().print(shown)
+        _show_datasets(listed)
         left_out = len(whole) - len(listed)
-        if everything and left_out:
+        if wanted != Wanted():
+            say(terminal(), f"{len(listed)} of {len(chosen_ones)} have all of that.")
+        elif everything and left_out:
             say(terminal(), f"{left_out} more are extra: `megamedical list --role extra`.")
 
 
@@ -136,6 +143,25 @@ def licences(
         _show_terms(found, terminal())
         if bibtex:
             echo(f"{bibtex}: {len(found.datasets)} entries")
+
+
+def _show_datasets(listed: Sequence[DatasetManifest]) -> None:
+    from megamedical.catalogue.datasets import described
+    from megamedical.files.disk import in_words
+
+    shown = new_table("dataset", "modality", ">subjects", ">size", "role", "access", "licence")
+    for row in map(described, listed):
+        size = "drawn" if row["access"] == "generated" else "unknown"
+        shown.add_row(
+            row["dataset"],
+            ", ".join(row["modality"]),
+            f"{row['subjects']:,}",
+            in_words(row["bytes"]) if row["bytes"] else size,
+            row["role"],
+            row["access"],
+            row["licence"],
+        )
+    terminal().print(shown)
 
 
 def _show_plan(found: Plan, console: Console) -> None:

@@ -33,6 +33,19 @@ class RoleChoice(StrEnum):
     extra = "extra"
 
 
+class AccessChoice(StrEnum):
+    """How datasets are to be had, as `--access` takes it."""
+
+    open = "open"
+    manual = "manual"
+    kaggle = "kaggle"
+    synapse = "synapse"
+    registration = "registration"
+    agreement = "agreement"
+    dead = "dead"
+    generated = "generated"
+
+
 DatasetsArgument = Annotated[
     list[str] | None, typer.Argument(help="DATASET or DATASET/GROUP, see `list`.")
 ]
@@ -97,11 +110,15 @@ def chosen(
 
 
 def new_table(*columns: str) -> Table:
-    """An empty table; `>` before a column's name puts its cells to the right."""
-    from rich import box
-    from rich.table import Table
+    """An empty table; `>` before a column's name puts its cells to the right.
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    Its cells are shown as they are: they may hold what Rich takes for its markup.
+    """
+    from rich import box
+
+    from megamedical.reporting.clean_console import LiteralTable
+
+    table = LiteralTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         right = column[:1] == ">"
         table.add_column(

@@ -73,14 +73,17 @@ def build(
     ] = KnownErrorsChoice.drop,
     no_checksum: NoChecksumOption = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Read all that is there, and make damaged groups anew.")
+    ] = False,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build datasets into a store: fetch, check, unpack, process, pack.
 
-    What is in the store already is kept, and finished subjects are not processed again, so an
-    interrupted build goes on where it was. Exit code 3 says that something could not be had or
-    processed; the rest is built all the same.
+    What is in the store already, and whole, is kept, and finished subjects are not processed again,
+    so an interrupted build goes on where it was, and a damaged store is mended. Exit code 3 says
+    that something could not be had or processed; the rest is built all the same.
     """
     with errors_explained():
         from megamedical.building.build import build as run
@@ -109,6 +112,7 @@ def build(
             known_errors=known_errors.value,
             checksum=not no_checksum,
             offline=offline,
+            mend=mend,
             manifests=catalog(manifests),
             listener=Silence() if as_json else listener(console),
         )
@@ -144,6 +148,8 @@ def verify(store: StoreOption = "store", as_json: JsonOption = False) -> None:
                 say(console, f"  … and {len(verdict.remarks) - _SHOWN} more, see `Store.groups`.")
             wrong = f"[red]{len(verdict.problems)} problems[/]"
             console.print(f"{said}: {wrong if verdict.problems else '[green]all as it says[/]'}")
+            if verdict.problems:
+                say(console, "`megamedical build` of these groups makes them anew; see --mend.")
         if verdict.problems:
             raise typer.Exit(1)
 
@@ -199,12 +205,14 @@ def preview(
 
 
 def _summarise(report: BuildReport, console: Console) -> None:
+    from rich.text import Text
+
     shown = new_table("group", ">subjects", ">failed", ">tasks", ">images", ">masks", "")
     for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
         shown.add_row(
             row["group"],
             _of_expected(row["subjects"], row["expected"] - row["failed"]),
-            f"[red]{row['failed']:,}[/]" if row["failed"] else "0",
+            Text(f"{row['failed']:,}", style="red" if row["failed"] else ""),
             *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
             "was there" if row["was_there"] else "",
         )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from megamedical.errors import ArchiveError
@@ -13,13 +14,25 @@ from megamedical.files.checksums import sha256_of
 
 
 def list_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """Every file below some folders, by its path in them; no link to a folder is followed."""
-    tree = {}
+    """Every file below some folders, by its path in them; no link to a folder is followed.
+
+    Raises:
+        ArchiveError: a folder cannot be read.
+    """
+    tree: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
-                tree[path.relative_to(folder).as_posix()] = path
+        if folder.is_dir():
+            with _explained(folder):
+                tree.update(_unpacked(folder))
     return tree
+
+
+def _unpacked(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _unpacked(folder / entry.name, f"{prefix}{entry.name}/")
+        elif entry.is_file() and not entry.name.startswith("."):
+            yield prefix + entry.name, Path(entry)
 
 
 def files_in(folder: Path) -> dict[str, Path]:
@@ -30,28 +43,41 @@ def files_in(folder: Path) -> dict[str, Path]:
     Raises:
         ArchiveError: a folder cannot be read.
     """
-    entered: set[tuple[int, int]] = set()
+    with _explained(folder):
+        return dict(_visible(folder, set()))
+
+
+def _visible(
+    folder: Path, entered: set[tuple[int, int]], prefix: str = ""
+) -> Iterator[tuple[str, Path]]:
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in entered:
+        return
+    entered.add((status.st_dev, status.st_ino))
+    for entry in _entries(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _visible(folder / entry.name, entered, f"{prefix}{entry.name}/")
+        elif entry.is_file():
+            yield prefix + entry.name, Path(entry)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, in the order of the names; the kind of each is known without asking."""
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
     try:
-        return {path.relative_to(folder).as_posix(): path for path in _below(folder, entered)}
+        yield
     except OSError as error:
         raise ArchiveError(
             f"{error.filename or folder} cannot be read: {error.strerror}",
             "Allow yourself to read it, or move it away.",
         ) from error
-
-
-def _below(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in entered:
-        return
-    entered.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-    for entry in visible:
-        if entry.is_dir():
-            yield from _below(Path(entry), entered)
-        elif entry.is_file():
-            yield Path(entry)
 
 
 def sha256_of_files(files: Mapping[str, Path]) -> str:

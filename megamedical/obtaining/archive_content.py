@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +43,20 @@ def obtain_unpacked(
     mirror: Path | None,
     checksum: bool = True,
     offline: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Unpacked:
     """Find an archive or download it, and unpack it, if that was not done before.
+
+    Where another process is just doing either, this one waits, and `tell` is told for whom.
 
     Raises:
         ArchiveError: see `obtain` and `unpack`.
         Unobtainable: see `obtain`.
     """
     dataset, archive = wanted
-    obtained = obtain(dataset, archive, raw=raw, mirror=mirror, checksum=checksum, offline=offline)
+    obtained = obtain(
+        dataset, archive, raw=raw, mirror=mirror, checksum=checksum, offline=offline, tell=tell
+    )
     if obtained.path.is_dir():
         return InPlace(obtained.path, obtained.sha256, archive.prefix)
     folder = raw / dataset.id / "unpacked" / archive.name
@@ -60,6 +65,7 @@ def obtain_unpacked(
         folder / archive.into,
         digest=obtained.sha256,
         password=archive.password,
+        tell=tell,
     )
     return Unpacked(folder, obtained.sha256)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ArchiveError, Unobtainable
 from megamedical.files.checksums import Algorithm, Digest, digest_of, read_sums
 from megamedical.files.folders import files_in, sha256_of_files, state_of_files
+from megamedical.files.writing import whole_file
 from megamedical.obtaining.fetch import fetch, without_secrets
 from megamedical.reporting.downloads import Report
 from megamedical.store.location import Location
@@ -265,7 +267,8 @@ class _Memory:
     def _known(self, state: _State) -> dict[Algorithm, str]:
         try:
             record = json.loads(self._path.read_text(encoding="utf-8"))
-            if {key: record.pop(key) for key in state} == state:
+            is_whole = record.pop("checksum") == _checksum(record)
+            if is_whole and {key: record.pop(key) for key in state} == state:
                 return dict(record)
         except (FileNotFoundError, ValueError, LookupError, AttributeError, TypeError):
             pass
@@ -273,7 +276,14 @@ class _Memory:
 
     def _write(self, state: _State, digests: dict[Algorithm, str]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(state | digests), encoding="utf-8")
+        said = state | digests
+        with whole_file(self._path) as path:
+            path.write_text(json.dumps({**said, "checksum": _checksum(said)}), encoding="utf-8")
+
+
+def _checksum(said: Mapping[str, object]) -> str:
+    """Of what is remembered: a changed byte of it must not make a good archive a wrong one."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _fingerprint(path: Path) -> _State:

@@ -15,7 +15,7 @@ from megamedical.processing.grid import Axis
 from megamedical.processing.resampling import Weights
 from megamedical.reading.scan import Scan
 
-_CACHED = 1 << 17  # float32 values that stay in a core's own cache
+_CACHED = 1 << 16  # float32 values that stay in a core's own cache
 _NOTHING_POSITIVE = (
     "no voxel is above zero, and percentiles are of such voxels: give none, or a window"
 )
@@ -121,9 +121,10 @@ def _both_ways(rows: Axis, plane: NDArray[np.float32], columns: Axis) -> NDArray
 def _between_planes(voxels: NDArray[Any], axis: int, weights: Weights) -> NDArray[np.float32]:
     """Weighted sums of the planes along one axis: (sums, rows, columns) float32."""
     native = np.moveaxis(voxels, axis, 0)
-    planes = np.zeros((weights.shape[0], *native.shape[1:]), dtype=np.float32)
+    shape = (weights.shape[0], *native.shape[1:])
     if not weights.nnz:  # every sum lies outside the scan
-        return planes
+        return np.zeros(shape, dtype=np.float32)
+    planes = np.empty(shape, dtype=np.float32)
     slab = slice(int(weights.indices.min()), int(weights.indices.max()) + 1)
     weights, native = weights[:, slab], native[slab]
     at_once = max(_CACHED // (native.shape[0] * native.shape[2]), 1)

@@ -122,15 +122,15 @@ class Layers:
 
 
 def _box_of(values: NDArray[Any]) -> Box | None:
-    """The smallest box around all that is not zero."""
+    """The smallest box around all that is not zero: each axis is looked at within those before."""
     everything = set(range(values.ndim))
-    box = []
+    box: Box = ()
     for axis in range(values.ndim):
-        occupied = np.flatnonzero(values.any(axis=tuple(everything - {axis})))
+        occupied = np.flatnonzero(values[box].any(axis=tuple(everything - {axis})))
         if not occupied.size:
             return None
-        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    return tuple(box)
+        box += (slice(int(occupied[0]), int(occupied[-1]) + 1),)
+    return box
 
 
 def _around(boxes: list[Box]) -> Box:

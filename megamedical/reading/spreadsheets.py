@@ -6,7 +6,7 @@ Of an `.xlsx` file openpyxl reads the first sheet.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from string import ascii_uppercase
@@ -15,7 +15,7 @@ from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.text_tables import read_table
 
-Row = Mapping[str, str]  # the text of each cell that is not empty, by its column: A to Z
+Row = Mapping[str, str]  # the text of each cell that is not empty, by its column: A to Z, or a name
 
 _LARGEST = 1 << 28  # bytes unpacked
 _TEXT = (".csv", ".tsv", ".txt")
@@ -31,6 +31,27 @@ def find_row(path: Path, cells: Row) -> Row:
     """
     with blaming(path):
         rows = _rows(path, path.stat().st_mtime_ns)
+    return _only(rows, cells, path)
+
+
+def find_named_row(path: Path, cells: Row) -> Row:
+    """The one row in which some cells say just this, by columns that have the first row's names.
+
+    Raises:
+        SubjectError: as `find_row`; or there is no such column.
+        MegaMedicalError: openpyxl is not installed.
+    """
+    with blaming(path):
+        names, *rows = _rows(path, path.stat().st_mtime_ns) or [{}]
+    for name in cells:
+        if name not in names.values():
+            there = ", ".join(names.values()) or "none"
+            raise SubjectError("match", path.name, f"has no column {name}; its columns: {there}")
+    named = [{names[c]: text for c, text in row.items() if c in names} for row in rows]
+    return _only(named, cells, path)
+
+
+def _only(rows: Sequence[Row], cells: Row, path: Path) -> Row:
     wanted = {column: text.strip() for column, text in cells.items()}
     found = [row for row in rows if wanted.items() <= row.items()]
     if len(found) != 1:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
 
 from megamedical.reporting.cleaning import cleaned
 
@@ -20,3 +23,17 @@ class CleanConsole(Console):
         for piece in super().render(renderable, options):
             clean = piece.text if piece.control else cleaned(piece.text)
             yield piece if clean == piece.text else Segment(clean, piece.style)
+
+
+class LiteralTable(Table):
+    """A table whose cells are shown as they are: in text from outside, brackets are no markup."""
+
+    def add_row(
+        self,
+        *cells: RenderableType | None,
+        style: str | Style | None = None,
+        end_section: bool = False,
+    ) -> None:
+        """See `Table`."""
+        literal = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*literal, style=style, end_section=end_section)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from megamedical.reporting.cleaning import cleaned
+from megamedical.reporting.ending import INTERRUPTED, at_work, is_asked, say_so
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 INCOMPLETE = 3  # exit code: something that was asked for is missing
-INTERRUPTED = 130  # exit code
 _WIDE = 120  # columns, where the output is no terminal
 
 
@@ -33,9 +33,10 @@ def command_line(name: str, about: str) -> typer.Typer:
 
 def say(console: Console, line: str, before: str = "") -> None:
     """Print a line as it is, unbroken: paths may hold what Rich takes for its markup."""
-    from rich.markup import escape
+    from rich.text import Text
 
-    console.print(f"{before}{escape(cleaned(line))}", highlight=False, soft_wrap=True)
+    whole = Text.from_markup(before).append(cleaned(line))
+    console.print(whole, highlight=False, soft_wrap=True)
 
 
 def echo(line: str) -> None:
@@ -63,39 +64,21 @@ def errors_explained(next_time: str = "the same command goes on from here") -> I
     from megamedical.errors import MegaMedicalError
 
     try:
-        with _asked_to_end():
+        with at_work(next_time):
             yield
-    except MegaMedicalError as error:
+    except typer.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if is_asked():  # whatever libraries make of it
+            say_so()
+            raise typer.Exit(INTERRUPTED) from error
+        if isinstance(error, KeyboardInterrupt):
+            typer.echo(f"Interrupted. What is finished is kept: {next_time}.", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+        if not isinstance(error, MegaMedicalError):
+            raise
         console = terminal(stderr=True)
         say(console, f": {error.problem}", f"[red]{type(error).__name__}[/]")
         if error.remedy:
             say(console, error.remedy)
         raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        typer.echo(f"\nInterrupted. What is finished is kept: {next_time}.", err=True)
-        raise typer.Exit(INTERRUPTED) from error
-
-
-@contextmanager
-def _asked_to_end() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C while the block lasts."""
-    import os
-    import signal
-    import threading
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    owner = os.getpid()
-
-    def end(number: int, _: object) -> None:
-        if os.getpid() != owner:  # a forked worker, which is to die as any other
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

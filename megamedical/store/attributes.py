@@ -17,7 +17,14 @@ from megamedical.store.location import Location
 from megamedical.store.tables import FORMAT, READABLE
 
 ROOT = "zarr.json"
-_DAMAGED = "Run `megamedical build` into another folder; what is staged is not processed again."
+AGAIN = (
+    "Run `megamedical build` for all that is in the store: it is made anew, from what is staged as "
+    "far as that is there."
+)
+
+
+class DamagedStore(StoreError):
+    """A file on which a whole store rests is damaged or lost."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +102,11 @@ def decode_attributes(content: bytes, location: Location) -> StoreAttributes:
     except KeyError:
         said = None
     except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"{location} is not a MegaMedical store, or its {ROOT} is damaged: {error}", _DAMAGED
+        raise DamagedStore(
+            f"{location} is not a MegaMedical store, or its {ROOT} is damaged: {error}", AGAIN
         ) from error
     if not isinstance(said, dict) or "format" not in said:
-        raise StoreError(
+        raise DamagedStore(
             f"{location} holds Zarr arrays or groups, but it is not a MegaMedical store."
         )
     if said["format"] not in READABLE:
@@ -110,15 +117,17 @@ def decode_attributes(content: bytes, location: Location) -> StoreAttributes:
         )
     try:
         attributes = StoreAttributes(**said)
-        is_whole = attributes.checksum == _checksum(content, attributes.checksum)
-    except (TypeError, AttributeError):
+        is_whole = _is_as_written(content, attributes.checksum)
+    except TypeError:
         is_whole = False
     if not is_whole:
-        raise StoreError(f"{location}/{ROOT} is damaged, or was changed by hand", _DAMAGED)
+        raise DamagedStore(f"{location}/{ROOT} is damaged, or was changed by hand", AGAIN)
     return attributes
 
 
-def _checksum(content: bytes, stated: str) -> str:
-    """Of the file without its own checksum; the first format had none."""
+def _is_as_written(content: bytes, stated: object) -> bool:
+    """Whether a root has the checksum that it states; the first format had none."""
+    if not isinstance(stated, str):
+        return False
     without = content.replace(stated.encode(), b"") if stated else content
-    return hashlib.sha256(without).hexdigest() if b'"checksum"' in content else ""
+    return stated == (hashlib.sha256(without).hexdigest() if b'"checksum"' in content else "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,24 +23,37 @@ from megamedical.errors import StoreError
 from megamedical.files.locking import held
 from megamedical.store.attributes import (
     ROOT,
+    DamagedStore,
     StoreAttributes,
     attributes_of,
     decode_attributes,
     encode_attributes,
     group_node,
+    read_attributes,
 )
 from megamedical.store.location import Location
-from megamedical.store.snapshot import NEXT, READY, Snapshot, ready_state, take_snapshot
+from megamedical.store.snapshot import (
+    NEXT,
+    READY,
+    Snapshot,
+    has_table,
+    ready_state,
+    take_snapshot,
+)
 from megamedical.store.tables import FORMAT, TABLES, decode_table, encode_table, in_order
 
 LOCK = "manifests/.lock"
+
+# In its place, or on the way there.
+_OF_GROUP = re.compile(r"(?:manifests/\.next/[^/]+/)?([^/]+/[^/]+)/(?:images/|masks/|zarr\.json$)")
 
 
 def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
     """Make an empty store, or check that the one that is there can be added to.
 
     Raises:
-        StoreError: the store that is there has another resolution, seed or format, or is damaged.
+        StoreError: the store that is there has another resolution, seed or format.
+        DamagedStore: one of its tables, or what says of them, is damaged or lost.
     """
     snapshot = take_snapshot(location)
     if snapshot is None or ready_state(location):
@@ -49,7 +63,34 @@ def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
                 empty = {name: schema.empty_table() for name, schema in TABLES.items()}
                 _finish(location, attributes_of(resolution, seed, {}, {}), empty, {}, ())
         return begin(location, resolution, seed)
-    attributes = snapshot.attributes
+    _refuse_unlike(snapshot.attributes, location, resolution, seed)
+    return snapshot.attributes
+
+
+def remains(location: Location, resolution: int, seed: int) -> StoreAttributes:
+    """What a damaged store is to be made of again: its groups, of which none has a fingerprint.
+
+    Raises:
+        StoreError: it cannot be added to, as far as its root can be read, see `begin`; or what lies
+            there is something else.
+    """
+    try:
+        said = read_attributes(location)
+    except DamagedStore:
+        if not has_table(location):
+            raise
+        said = None
+    groups = {found[1] for name in location.files() if (found := _OF_GROUP.match(name))}
+    if said:
+        _refuse_unlike(said, location, resolution, seed)
+        groups |= said.groups.keys()
+    return attributes_of(resolution, seed, dict.fromkeys(groups, ""), {})
+
+
+def _refuse_unlike(
+    attributes: StoreAttributes, location: Location, resolution: int, seed: int
+) -> None:
+    """Make sure that a store can be added to."""
     if attributes.format != FORMAT:
         raise StoreError(
             f"The store at {location} has format {attributes.format}: it can be read, but this "
@@ -63,12 +104,15 @@ def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
                 f"The store at {location} has {key} {found}, not {wanted}",
                 f"Give --{key} {found}, or another --store.",
             )
-    return attributes
 
 
 @contextmanager
 def turn(
-    location: Location, *, doing: str, tell: Callable[[str], None] | None = None
+    location: Location,
+    *,
+    doing: str,
+    tell: Callable[[str], None] | None = None,
+    instead: StoreAttributes | None = None,
 ) -> Iterator[Turn]:
     """Wait until no other build writes into the store; then it is this one's turn.
 
@@ -76,15 +120,22 @@ def turn(
         location: the store, which `begin` has made.
         doing: what it is for, as others who wait are told: `building wbc`.
         tell: is told, once, for whom it waits.
+        instead: what is taken for the attributes of a store that is damaged, see `remains`.
 
     Raises:
-        StoreError: the store is damaged.
+        DamagedStore: the store is damaged, and there is no `instead`.
     """
     with _held(location, doing, tell):
-        with location.explaining_full():
-            _roll_forward(location)
+        try:
+            with location.explaining_full():
+                _roll_forward(location)
+            snapshot = take_snapshot(location)
+        except DamagedStore:
+            if instead is None:
+                raise
+            empty = {name: encode_table(schema.empty_table()) for name, schema in TABLES.items()}
+            snapshot = Snapshot(instead, empty, {})
         location.remove(NEXT)  # what a build that was cut off has left
-        snapshot = take_snapshot(location)
         if snapshot is None:
             raise StoreError(
                 f"There is no store at {location}", "Make one with `megamedical build`."
@@ -171,8 +222,9 @@ def _roll_forward(location: Location) -> None:
     root = ready[ROOT].encode()
     groups = decode_attributes(root, location).groups
     for dataset in sorted({path.partition("/")[0] for path in groups}):
-        if not location.exists(f"{dataset}/zarr.json"):
-            location.write(f"{dataset}/zarr.json", group_node({}))
+        node = f"{dataset}/zarr.json"
+        if not location.exists(node) or location.read(node) != group_node({}):
+            location.write(node, group_node({}))
     for path, place in ready["arrays"].items():
         location.replace(place, path)
     for path in ready["gone"]:

@@ -116,7 +116,8 @@ class RemoteShard(Shard):
 def unreadable(name: str | Path, reason: object) -> StoreError:
     """The error of a file that is missing or damaged."""
     return StoreError(
-        f"{name} cannot be read: {reason}", "Run `megamedical verify`; delete and build it anew."
+        f"{name} cannot be read: {reason}",
+        "Run `megamedical build --mend` of its group.",
     )
 
 

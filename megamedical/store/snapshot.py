@@ -13,17 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from megamedical.errors import StoreError
-from megamedical.store.attributes import ROOT, StoreAttributes, decode_attributes
+from megamedical.store.attributes import (
+    AGAIN,
+    ROOT,
+    DamagedStore,
+    StoreAttributes,
+    decode_attributes,
+)
 from megamedical.store.location import Location
-from megamedical.store.tables import tables_of
+from megamedical.store.tables import TABLES, tables_of
 
 NEXT = "manifests/.next"  # what is on its way into the store
 READY = f"{NEXT}/ready.json"
-AGAIN = (
-    "A build was cut off there, or the file was damaged: run the build again. If that does not "
-    "help, delete the store and build it anew; what is staged is not processed again."
-)
 _ATTEMPTS = 20  # each of them in the way of another build that ended meanwhile
 
 
@@ -43,39 +44,46 @@ def take_snapshot(location: Location) -> Snapshot | None:
     """The state of a store, or None where there is none.
 
     Raises:
-        StoreError: something else lies there, or a store of another version; a table is missing,
-            or is not the one that the store was finished with.
+        StoreError: something else lies there, or a store of another version.
+        DamagedStore: a table is missing, or is not the one that the store was finished with.
     """
-    earlier = None
+    earlier: object = None
     for _ in range(_ATTEMPTS):
-        ready, root = ready_state(location), _read(location, ROOT)
+        state = ready, root = ready_state(location), _read(location, ROOT)
         said = root if ready is None else ready[ROOT].encode()
-        if said is None:
+        if said is None and not has_table(location):
             return None
-        attributes = decode_attributes(said, location)
-        folders = ("manifests",) if ready is None else (NEXT, "manifests")
-        found = {
-            name: _table(location, folders, name, attributes.tables.get(name, ""))
-            for name in tables_of(attributes.format)
-        }
-        tables = {name: content for name, content in found.items() if content is not None}
-        if tables.keys() == found.keys():
-            return Snapshot(attributes, tables, {} if ready is None else ready["arrays"])
-        if (ready, root) == earlier:  # nobody is at work there
+        if said is None:
+            wrong = f"{location}/{ROOT} is missing"
+        else:
+            attributes = decode_attributes(said, location)
+            folders = ("manifests",) if ready is None else (NEXT, "manifests")
+            found = {
+                name: _table(location, folders, name, attributes.tables.get(name, ""))
+                for name in tables_of(attributes.format)
+            }
+            tables = {name: content for name, content in found.items() if content is not None}
+            if tables.keys() == found.keys():
+                return Snapshot(attributes, tables, {} if ready is None else ready["arrays"])
+            wrong = _wrong(location, next(name for name in found if name not in tables))
+        if state == earlier:  # nobody is at work there
             break
-        earlier = ready, root
-    name = next(name for name, content in found.items() if content is None)
-    wrong = "is not the one the store was finished with"
-    if _read(location, f"manifests/{name}.parquet") is None:
-        wrong = "is missing"
-    raise StoreError(f"{location}/manifests/{name}.parquet {wrong}", AGAIN)
+        earlier = state
+    raise DamagedStore(wrong, AGAIN)
+
+
+def _wrong(location: Location, table: str) -> str:
+    name = f"manifests/{table}.parquet"
+    there = _read(location, name) is not None
+    how = "is not the one the store was finished with" if there else "is missing"
+    return f"{location}/{name} {how}"
 
 
 def ready_state(location: Location) -> dict[str, Any] | None:
     """What a build has decided to make of the store, and may not have finished.
 
     Raises:
-        StoreError: it is damaged.
+        DamagedStore: nobody can tell.
     """
     content = _read(location, READY)
     if content is None:
@@ -84,7 +92,12 @@ def ready_state(location: Location) -> dict[str, Any] | None:
         said = json.loads(content)
         return {name: said[name] for name in (ROOT, "arrays", "gone")}
     except (ValueError, LookupError, TypeError) as error:
-        raise StoreError(f"{location}/{READY} is damaged: {error}", AGAIN) from error
+        raise DamagedStore(f"{location}/{READY} is damaged: {error}", AGAIN) from error
+
+
+def has_table(location: Location) -> bool:
+    """Whether a store lies there, or what is left of one."""
+    return any(location.exists(f"manifests/{name}.parquet") for name in TABLES)
 
 
 def _table(location: Location, folders: Sequence[str], name: str, sha256: str) -> bytes | None:

@@ -6,6 +6,7 @@ for each slice, and some masks have a file for each object.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property, reduce
 from pathlib import Path
@@ -31,6 +32,7 @@ from megamedical.reading.images import (
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
+from megamedical.subjects.contours import inside, read_contour
 from megamedical.subjects.foreground import as_declared, set_bit
 from megamedical.subjects.grids import on_grid_of
 from megamedical.subjects.subject import Subject
@@ -43,6 +45,7 @@ class Assembly:
         self._group = group
         self._subject = subject
         self._frame = int(subject.fields[group.frames]) if group.frames else None
+        self._moment = _counted(subject.fields[group.moment]) if group.moment else None
         self._mask_frame = int(subject.fields[group.span.counts]) if group.span else self._frame
 
     @cached_property
@@ -54,7 +57,8 @@ class Assembly:
         """
         file = self._images[0]
         if self._group.dimension == 3:
-            return scan_of(self._volume, file.parent if self._group.slices else file)
+            path = file.parent if self._group.slices else file
+            return scan_of(self._on_axes(self._volume), path)
         part = Part(self._group.array, self._frame, self._group.channel)
         if part == Part():
             return read_scan(file, 2, self._group.grey)
@@ -93,8 +97,10 @@ class Assembly:
             return read_run_lengths(file, array, str(name)).astype(np.uint8)
         channel = name if isinstance(name, int) else mask.channel
         if self._group.dimension == 3:
-            volume = read_volume(file, channel if isinstance(channel, int) else None)
-            return labels_of(self._placed(volume), file)
+            which = channel if isinstance(channel, int) else self._moment
+            return labels_of(self._on_axes(self._placed(read_volume(file, which))), file)
+        if self._group.mask.decode == "contours":
+            return self._drawn(file, self.scan.voxels.shape)
         part = Part(array, self._mask_frame, channel)
         if part == Part():
             return read_label_values(file, 2, set_bit(self._group))
@@ -105,6 +111,12 @@ class Assembly:
         if self._group.mask.place == "header":
             return on_grid_of(self._volume, mask)
         return self._like_image(mask.voxels)
+
+    def _on_axes(self, volume: Volume) -> Volume:
+        """A volume in the body, unless its axes are taken as they are stored."""
+        if self._group.axes == "body":
+            return volume
+        return Volume(volume.voxels, np.eye(3), volume.spacing, volume.origin)
 
     def _like_image(self, voxels: NDArray[Any]) -> Volume:
         """Voxels (k, j, i) in the order of the image's, and so in its place."""
@@ -123,7 +135,8 @@ class Assembly:
         """The image, on the axes of its file."""
         if self._group.slices:
             return self._stack
-        return read_volume(self._images[0], self._group.channel)
+        which = self._group.channel if self._moment is None else self._moment
+        return read_volume(self._images[0], which)
 
     @cached_property
     def _headers(self) -> list[Header]:
@@ -168,15 +181,27 @@ class Assembly:
         slices = [self._drawn_together(masks[n], shape[1:]) for n in order]
         values = _stacked(slices, files)
         _expect_shape(values, shape, files[0])
-        return labels_of(self._like_image(values), files[0])
+        return labels_of(self._on_axes(self._like_image(values)), files[0])
 
     def _drawn_together(self, masks: Sequence[Path], shape: tuple[int, ...]) -> NDArray[Any]:
         """The label values of the masks of one slice, none of which may be there."""
         if not masks:
             return np.zeros(shape, dtype=np.uint8)
-        bit = set_bit(self._group)
-        values = [as_declared(read_label_values(mask, 2, bit), self._group) for mask in masks]
+        values = [as_declared(self._drawn(mask, shape), self._group) for mask in masks]
         return reduce(np.maximum, _of_one_shape(values, masks))
+
+    def _drawn(self, mask: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The label values of one picture: its own, or those inside a line on one of a shape."""
+        if self._group.mask.decode == "contours":
+            height, width = shape
+            return inside(read_contour(mask), (height, width)).astype(np.uint8)
+        return read_label_values(mask, 2, set_bit(self._group))
+
+
+def _counted(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise SubjectError("match", "", f"{text!r} says which volume is meant, and is no number")
+    return int(text)
 
 
 def _stretched(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -36,6 +36,15 @@ def files(group: FileGroup, read: Read) -> Segmentation:
     return _layers((label, read(group.mask.files[label])) for label in group.label_values)
 
 
+def contours(group: FileGroup, read: Read) -> Segmentation:
+    """One file per label, what lies inside its line; of those inside one another the last one."""
+    within = {label: read(pattern) != 0 for label, pattern in group.mask.files.items()}
+    drawn = np.zeros(next(iter(within.values())).shape, np.int32)
+    for label, mask in within.items():
+        drawn[mask] = group.label_values[label][0]
+    return LabelMap(drawn, group.label_values)
+
+
 def channels(group: FileGroup, read: Read) -> Segmentation:
     """One file with a channel per label, which the label's value counts from 1; as `files`."""
     (pattern,) = group.mask.patterns
@@ -69,6 +78,7 @@ DECODERS: Mapping[str, Decoder] = {
     "values": values,
     "threshold": threshold,
     "files": files,
+    "contours": contours,
     "channels": channels,
     "entries": entries,
 }

@@ -39,7 +39,8 @@ def find_subjects(
         try:
             for part in parts_of(image, group, masks, tree):
                 fields = with_lookups(group, part, tree)
-                claimed |= masks.known(fields)
+                if fields != image.fields:
+                    claimed |= masks.known(fields)
                 is_wanted = Pattern(group.subject).fill(fields) not in excluded
                 if is_wanted and _is_annotated(fields, group, masks, tree):
                     subjects.append(_subject(image, fields, group, masks, tree))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,8 @@ class Marker:
     """The file `.unpacked.json` of a folder, as it should be once an archive is unpacked there.
 
     It says the archive's name, size and digest, and how many files and bytes must be in the folder;
-    what systems leave behind and what is hidden, which nothing is read from, does not count.
+    what systems leave behind and what is hidden, which nothing is read from, does not count. It has
+    a checksum of its own, and is written last: what has changed since is newer.
     """
 
     archive: str
@@ -26,7 +28,7 @@ class Marker:
     digest: str | None
 
     def is_kept(self, folder: Path) -> bool:
-        """Whether a folder holds this archive, and nothing of it has gone since.
+        """Whether a folder holds this archive, and nothing of it has gone or changed since.
 
         Raises:
             ArchiveError: it holds more than was unpacked, or something else.
@@ -38,6 +40,7 @@ class Marker:
             raise _foreign(folder, self.archive)
         if {key: said.get(key) for key in self._source} != self._source:
             return False
+        finished = (folder / MARKER).stat().st_mtime_ns
         here, stated = _count(folder), {key: said.get(key) for key in ("files", "bytes")}
         if isinstance(stated["files"], int) and here["files"] > stated["files"]:
             raise ArchiveError(
@@ -45,12 +48,13 @@ class Marker:
                 f"{self.archive}",
                 "Move away what was put there since, or delete the folder: it is unpacked again.",
             )
-        return here == stated
+        return here == stated and all(each.st_mtime_ns <= finished for each in _statuses(folder))
 
     def write(self, folder: Path) -> None:
         """Say of a folder what is in it now."""
         said = self._source | _count(folder)
-        (folder / MARKER).write_text(json.dumps(said), encoding="utf-8")
+        whole = said | {"checksum": _checksum(said)}
+        (folder / MARKER).write_text(json.dumps(whole), encoding="utf-8")
 
     @property
     def _source(self) -> dict[str, object]:
@@ -73,7 +77,14 @@ def _said(folder: Path) -> Mapping[str, Any] | None:
         said = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         said = None
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict) or said.pop("checksum", "") not in ("", _checksum(said)):
+        return {}
+    return said
+
+
+def _checksum(said: Mapping[str, Any]) -> str:
+    """Of what a marker says; those of before had none."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _foreign(folder: Path, archive: str) -> ArchiveError:
@@ -84,14 +95,14 @@ def _foreign(folder: Path, archive: str) -> ArchiveError:
 
 
 def _count(folder: Path) -> dict[str, int]:
-    sizes = list(_sizes(folder))
+    sizes = [each.st_size for each in _statuses(folder)]
     return {"files": len(sizes), "bytes": sum(sizes)}
 
 
-def _sizes(folder: str | Path) -> Iterator[int]:
+def _statuses(folder: str | Path) -> Iterator[os.stat_result]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _sizes(entry.path)
+                yield from _statuses(entry.path)
             elif not entry.name.startswith(".") and not is_junk(entry.name):
-                yield entry.stat().st_size
+                yield entry.stat()

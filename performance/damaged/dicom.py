@@ -61,7 +61,7 @@ def _stream(syntax: str, form: str) -> Kind:
         dataset["PixelData"].is_undefined_length = True
         dataset.save_as(path, enforce_file_format=True)
 
-    return Kind(write, independent=_by_pydicom, apart=6, share=0.1)  # three greys, at a slope of 2
+    return Kind(write, independent=_by_pydicom)
 
 
 def _run_lengths(path: Path) -> None:

@@ -29,8 +29,7 @@ class Kind:
     """A kind of file.
 
     `independent` gives its values as another reader has them; where it is missing, all that could
-    be changed has a checksum. Values of the two may differ by `apart`, all but a
-    `share` of them: decoders of JPEG part where damage leads out of 8 bits. `half` is the name of a
+    be changed has a checksum. Values of the two may differ by `apart`. `half` is the name of a
     second file that belongs to it.
     """
 
@@ -38,5 +37,4 @@ class Kind:
     read: Callable[[Path], Shown] = read_picture
     independent: Callable[[Path], NDArray[Any]] | None = None
     apart: float = 1e-6
-    share: float = 0.0
     half: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,15 @@ _SMOOTH = gaussian_filter(np.random.default_rng(7).normal(size=(40, 50)), 3)
 _UNIT = (_SMOOTH - _SMOOTH.min()) / np.ptp(_SMOOTH)
 GREYS = (_UNIT * 255).astype(np.uint8)
 _DEEP = (_UNIT * 65535).astype(np.uint16)
-_JPEG_APART = 3  # greys, as rounding goes
 _PHOTOMETRIC = 262  # a tag of TIFF
 _LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601-2
 
 
-def _written(pixels: NDArray[Any] = GREYS, *, apart: float = 0.5, **options: str) -> Kind:
+def _written(pixels: NDArray[Any] = GREYS, **options: Any) -> Kind:
     def write(path: Path) -> None:
         Image.fromarray(pixels).save(path, **options)
 
-    return Kind(write, independent=_by_itk, apart=apart)
+    return Kind(write, independent=_by_itk, apart=0.5)
 
 
 def _by_itk(path: Path) -> NDArray[Any]:
@@ -52,12 +50,14 @@ KINDS = {
     "a.png": _written(),
     "deep.png": _written(_DEEP),
     "bit.png": _written(_UNIT > 0.5),
-    "a.jpg": replace(_written(apart=_JPEG_APART), share=0.1),
+    "a.jpg": _written(),
+    "progressive.jpg": _written(progressive=True),
     "a.tif": _written(),
     "deep.tif": _written(_DEEP),
     "lzw.tif": _written(compression="tiff_lzw"),
     "deflate.tif": _written(compression="tiff_adobe_deflate"),
     "packbits.tif": _written(compression="packbits"),
+    "jpeg.tif": _written(compression="jpeg"),
     "a.bmp": _written(),
     "a.gif": Kind(_written().write, independent=_by_ffmpeg, apart=0.5),
 }

@@ -137,3 +137,13 @@ def test_no_method_is_run_if_another_cannot_be_made(command, tmp_path):
     result = command("run", "--method", "mean-mask", "--method", "no-such")
     assert result.exit_code == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_run_that_died_had_not_written_to_its_end_is_swept_up(command, tmp_path):
+    command("run", "--method", "mean-mask")
+    rows = sorted((tmp_path / "out").rglob("*.parquet"))
+    for path in (*rows, rows[0].with_name("method.json")):
+        path.with_name(f".{path.name}.0123456789abcdef.unfinished").write_bytes(b"half")
+    assert command("run", "--method", "mean-mask").exit_code == 0
+    assert not list((tmp_path / "out").rglob("*.unfinished"))
+    assert sorted((tmp_path / "out").rglob("*.parquet")) == rows

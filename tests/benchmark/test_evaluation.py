@@ -20,6 +20,7 @@ from benchmark.peak_memory import peak_memory
 from benchmark.results import ENSEMBLE, POOL, Provenance, read_results
 from benchmark.suite import Suite, SuiteError
 from megamedical.building.workers import workers
+from megamedical.files.locking import InUseError
 from megamedical.reporting.progress import Silence
 
 TASKS = ("one/discs/mri/axial/mid/disc", "two/discs/mri/axial/mid/disc")
@@ -305,3 +306,67 @@ def test_rows_of_another_protocol_are_kept_and_not_mixed(run_small):
         assert "was made with another protocol" in reason
         assert "name another --out" in reason
     pd.testing.assert_frame_equal(after, before)
+
+
+AT_WORK = """
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.evaluation import run
+from benchmark.suite import load_suite
+from megamedical.building.workers import ThisProcess
+from megamedical.reporting.progress import Silence
+from megamedical.store.store import open_store
+
+
+class Waiting(Silence):
+    @contextmanager
+    def stage(self, *_):
+        print("at work", flush=True)
+        sys.stdin.read()
+        yield lambda *_: None
+
+
+suite, store, out = sys.argv[1:]
+run(load_suite(suite), open_store(store), "mean-mask", Path(out), ThisProcess(), Waiting())
+"""
+
+
+class TestTwoAtOnce:
+    """The other run is a process of its own."""
+
+    @pytest.fixture
+    def other(self, store, tmp_path):
+        path = tmp_path / "small.yaml"
+        path.write_text(SUITE.model_dump_json())
+        process = subprocess.Popen(
+            [sys.executable, "-c", AT_WORK, path, store.location.absolute, tmp_path / "out"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        assert process.stdout.readline() == "at work\n"
+        yield process
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+    def test_the_second_is_refused_with_who_is_at_work_and_since_when(self, other, run_small):
+        with pytest.raises(InUseError) as refused:
+            run_small("mean-mask")
+        said = refused.value.problem
+        assert "is in use: running mean-mask on small, process" in said
+        assert f"process {other.pid} of " in said
+        assert ", since 2" in said
+
+    @pytest.mark.usefixtures("other")
+    def test_one_of_another_method_goes_on(self, run_small):
+        assert run_small("nearest")[0].rows
+
+    def test_the_run_of_a_dead_one_is_taken_over(self, other, run_small):
+        other.kill()
+        other.wait()
+        assert run_small("mean-mask")[0].rows

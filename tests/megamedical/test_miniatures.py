@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import zarr
-from miniatures import ct, extras, mri, pictures  # noqa: F401
+from miniatures import ct, extras, hearts, mri, pictures  # noqa: F401
 from miniatures.archives import write_mirror
 from miniatures.collection import MINIATURES, OTHER_LAYOUTS, Expected, Miniature
 from numpy.typing import NDArray
@@ -79,6 +79,11 @@ def test_a_manifest_says_what_it_was_proven_on():
         assert CATALOGUE[name].proven == "real data"
     for name in MINIATURES:
         assert CATALOGUE[name].proven in ("real data", "miniature")
+
+
+def test_what_was_never_seen_on_real_files_says_where_they_were_looked_for():
+    collection = [each for each in CATALOGUE.values() if each.groups and each.role != "extra"]
+    assert [each.id for each in collection if not (each.proven_on or each.looked_for)] == []
 
 
 def test_every_dataset_says_what_one_person_has_several_of():

@@ -1,11 +1,14 @@
 """The real datasets, built from the archives as they are distributed."""
 
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from filelock import FileLock
 from places import MIRROR
 
 from megamedical import build, open_store
@@ -32,8 +35,16 @@ SUBJECTS = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mirror")
-    return build(*SUBJECTS, store=folder / "store", mirror=MIRROR, workers_count=2)
+    """What a build says; of several processes of pytest, the first builds for all of them."""
+    run = tmp_path_factory.getbasetemp()
+    folder = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "real"
+    said = folder / "report.pickle"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not said.exists():
+            built = build(*SUBJECTS, store=folder / "store", mirror=MIRROR, workers_count=2)
+            said.write_bytes(pickle.dumps(built))
+        return pickle.loads(said.read_bytes())  # noqa: S301  (made here)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from megamedical.catalogue import strict_yaml
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from universeg.training.augmentation import Augmentation
 from universeg.training.data.tasks import TaskChoice
 from universeg.training.drawn.families import DrawnTasks
 
+_DEEPEST = 8  # dots in the name of a setting
 _WHOLE = {"support_sizes"}  # those that were said before would come again
 _PRESETS = files("universeg.training") / "presets"
 
@@ -168,7 +170,7 @@ def _validated(settings: Mapping[str, Any]) -> Config:
 
 def _in_words(fault: Mapping[str, Any]) -> str:
     if fault["type"] != "extra_forbidden":
-        return f"{fault['msg']}, not {fault['input']!r}"
+        return f"{fault['msg']:.200}, not {fault['input']!r:.200}"
     known: Any = Config
     for part in fault["loc"][:-1]:
         known = known.model_fields[part].annotation
@@ -177,9 +179,9 @@ def _in_words(fault: Mapping[str, Any]) -> str:
 
 def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(text) or {}
+        settings = strict_yaml.load(text) or {}
     except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not YAML: {error}") from error
+        raise ConfigError(f"{source:.200} is not YAML: {error}") from error
     if not isinstance(settings, dict):
         raise ConfigError(f"{source} does not hold settings", "Write `name: value` in each line.")
     return settings
@@ -187,8 +189,8 @@ def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
 
 def _as_mapping(change: str) -> dict[str, Any]:
     name, separator, value = change.partition("=")
-    if not separator or not name:
-        raise ConfigError(f"{change} changes no setting", "Write it as `support_size=16`.")
+    if not separator or not name or name.count(".") > _DEEPEST:
+        raise ConfigError(f"{change:.200} changes no setting", "Write it as `support_size=16`.")
     nested: Any = _parsed(f"value: {value}", change)["value"]
     for part in reversed(name.split(".")):
         nested = {part: nested}

@@ -19,7 +19,7 @@ from universeg.training.checkpoint import Checkpoint
 from universeg.training.clock import Clock
 from universeg.training.config import Config, save_config
 from universeg.training.data.episodes import EpisodeSampler
-from universeg.training.data.loading import Batch, Loader
+from universeg.training.data.loading import Batch, Loader, ended_workers_explained
 from universeg.training.data.opening import Reading, open_reading
 from universeg.training.data.steps import step_of
 from universeg.training.data.tasks import TaskError, choose_tasks
@@ -81,6 +81,7 @@ def train(config: Config, store: Store, out: Path, team: Team, listener: Listene
         CheckpointError: another run lies in `out`.
         InUseError: a run goes on there.
         CacheError: there is no room where slices are to be kept.
+        LoadingError: a process that reads slices has ended.
         ModelError: there is no such network.
         TrainingError: the loss is no number any more.
     """
@@ -123,7 +124,8 @@ class _Run:
             )
             self._reader = reading.reader
             self._log = held.enter_context(closing(self._begin_log()))
-            clock = self._take_steps(reading)
+            with ended_workers_explained():
+                clock = self._take_steps(reading)
         return Outcome(
             self._folder.best,
             self._judged_by,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -40,6 +41,11 @@ _NEEDED = (
     "HighBit",
     "PixelRepresentation",
     "PixelData",
+)
+# What the libjpeg of any depth warns of, one line a stream.
+_OF_LIBJPEG = (
+    "^(Corrupt JPEG data|Premature end of JPEG file|Warning: unknown JFIF|Unknown Adobe color|"
+    "Inconsistent progression sequence|Invalid SOS parameters|Application transferred too)"
 )
 _ONE_VALUE = ("MONOCHROME1", "PALETTE COLOR")  # GDCM would turn these, each in a way of its own
 
@@ -86,6 +92,7 @@ class Decoder:
                 "that GDCM does not know",
             )
         for number, (path, dataset) in enumerate(self._added):
+            _expect_no_complaint(path, self._place(number, "txt"))
             yield path, dataset, np.load(self._place(number, "npy"), allow_pickle=False)
 
     def _decode(self) -> int:
@@ -108,6 +115,14 @@ class Decoder:
 
     def _place(self, number: int, suffix: str) -> Path:
         return Path(self._folder.name) / f"{number}.{suffix}"
+
+
+def _expect_no_complaint(path: Path, told: Path) -> None:
+    """Make sure that libjpeg had nothing to say: what it cannot decode it fills up."""
+    for line in told.read_text(errors="replace").splitlines():
+        if re.search(_OF_LIBJPEG, line):
+            reason = f"is damaged or cut off, as libjpeg finds: {line.strip()}"
+            raise SubjectError("read", path.name, reason)
 
 
 def _bare(dataset: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _INFLATED = 1 << 28  # bytes that a deflated file may hold, however small it is,
 _DENSEST = 100  # and how many times its own size, if that is more
 _BEHIND_PIXELS = (0x7FE0, 0xFFFA, 0xFFFC)  # groups: theirs, signatures and filling
+_ELEMENT = 8  # bytes at least
 _AT_ONCE = 1 << 16  # bytes, of which a thousand times as many come out
 
 
@@ -38,6 +39,8 @@ def read_dataset(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
                 "something else, as a page that a server sent in its place"
             )
         dataset = dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
+        if not stop_before_pixels:
+            file.expect_read(dataset)
     _expect_pixels_last(dataset)
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _syntax_of(dataset)
@@ -122,15 +125,40 @@ def _syntax_of(dataset: Dataset) -> UID:
 class _File(BufferedReader):
     """A file of which pydicom asks for all the rest at once only where that is deflated."""
 
+    _inflated: int | None = None
+    _stray = b""  # what was there where an element was looked for
+
     def read(self, size: int | None = -1, /) -> bytes:
         """Read; refuse what would fill the memory once it is inflated."""
         content = super().read(size)
         if size == -1:
-            _expect_sound(content)
+            self._inflated = _length_of_sound(content)
+        elif size is not None and len(content) < size:
+            self._stray = content
         return content
 
+    def expect_read(self, dataset: Dataset) -> None:
+        """Make sure that pydicom came to the end: it stops at what is no element, and is content.
 
-def _expect_sound(content: bytes) -> None:
+        Raises:
+            ValueError: something follows on the last element.
+        """
+        if self._inflated is None:
+            rest = self._stray + self.read(_AT_ONCE)
+            is_over = not any(rest) and len(rest) < _ELEMENT  # filled up with zeros
+        else:
+            ends = {}
+            for tag in dataset.keys():  # noqa: SIM118  (to iterate it would decode every value)
+                element = dataset.get_item(tag)
+                begins = getattr(element, "value_tell", 0)
+                ends[begins] = begins + getattr(element, "length", self._inflated)
+            is_over = not ends or ends[max(ends)] >= self._inflated
+        if not is_over:
+            raise ValueError("is damaged: something that is no element follows on its last one")
+
+
+def _length_of_sound(content: bytes) -> int:
+    """How many bytes come out of what is deflated, of which none is kept."""
     allowed = max(_INFLATED, _DENSEST * len(content))
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
     for start in range(0, len(content), _AT_ONCE):
@@ -142,3 +170,4 @@ def _expect_sound(content: bytes) -> None:
             )
     if not inflater.eof:
         raise ValueError("is damaged or cut off: what is deflated in it has no end")
+    return inflated

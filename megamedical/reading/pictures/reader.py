@@ -16,6 +16,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.limits import expect_picture
 from megamedical.reading.pictures.strips import expect_strips
+from megamedical.reading.pictures.tags import expect_tags
 from megamedical.reading.pictures.values import as_labels, in_grey, values_of
 from megamedical.reading.pictures.whole import expect_whole
 
@@ -48,6 +49,7 @@ class PictureReader(Reader):
             if part.frame is not None:
                 picture.seek(part.frame)
                 expect_picture(picture.size)
+            expect_tags(picture)
             expect_strips(picture)
             return values_of(picture)
 
@@ -72,6 +74,7 @@ def _only_picture(path: Path) -> Iterator[Image.Image]:
         frames = _frames_in(picture)
         if frames > 1:
             raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
+        expect_tags(picture)
         expect_strips(picture)
         yield picture
 

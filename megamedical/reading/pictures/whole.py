@@ -1,7 +1,8 @@
 """Whether a picture's file is whole: what Pillow does not look at, or lets pass.
 
-PNG has a checksum for each part of it, of which Pillow skips those of the pixels. JPEG, GIF and BMP
-have none: of these it shows only that they were cut off, not that a byte was changed.
+PNG has a checksum for each part of it, of which Pillow skips those of the pixels. The codes of JPEG
+have to make sense. GIF and BMP have neither: of these it shows only that they were cut off, not
+that a byte was changed.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import zlib
 from typing import IO
 
+from megamedical.reading.pictures.jpeg import expect_jpeg
+
 _CHUNK = 12  # bytes of a chunk of PNG without its content
 _PNG_MAGIC = 8  # bytes
-_END_OF_JPEG, _SCAN = b"\xff\xd9", b"\xff\xda"
 _END_OF_GIF = b"\x3b"
 
 
@@ -25,7 +27,7 @@ def expect_whole(file: IO[bytes], kind: str) -> None:
     Raises:
         ValueError: it is damaged or cut off.
     """
-    check = {"PNG": _expect_png, "JPEG": _expect_jpeg, "MPO": _expect_jpeg, "GIF": _expect_gif}
+    check = {"PNG": _expect_png, "JPEG": expect_jpeg, "MPO": expect_jpeg, "GIF": _expect_gif}
     if kind in check:
         file.seek(0)
         check[kind](file.read())
@@ -44,11 +46,6 @@ def _expect_png(content: bytes) -> None:
         if zlib.crc32(checked) != int.from_bytes(said, "big"):
             raise ValueError(f"is damaged: the checksum of its {kind.decode('latin-1')} is wrong")
         place += _CHUNK + length
-
-
-def _expect_jpeg(content: bytes) -> None:
-    if content.rfind(_END_OF_JPEG) < content.rfind(_SCAN):
-        raise ValueError("is cut off: its last scan has no end")
 
 
 def _expect_gif(content: bytes) -> None:

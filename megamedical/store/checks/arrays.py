@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 
 from megamedical.errors import StoreError
 from megamedical.store.array_reader import Slices
-from megamedical.store.attributes import group_node
+from megamedical.store.checks.files import damaged_files, damaged_node
 from megamedical.store.store import Store
 
 _ONE = np.float16(1).view(np.uint16)  # floats from 0 to 1 are in the order of their bits
@@ -35,12 +33,8 @@ def problems_of_nodes(store: Store) -> Iterator[str]:
     """Damage of the small files between the root and the groups."""
     if store.attributes.format == 1:
         return
-    for dataset in sorted({path.partition("/")[0] for path in store.attributes.groups}):
-        name = f"{dataset}/zarr.json"
-        if not store.location.exists(name):
-            yield f"{name} is missing"
-        elif store.location.read(name) != group_node({}):
-            yield f"{name} is not as it was written"
+    datasets = sorted({path.partition("/")[0] for path in store.attributes.groups})
+    yield from filter(None, (damaged_node(store.location, dataset) for dataset in datasets))
 
 
 def check_group(store: Store, group: str, examples: pd.DataFrame, executor: Executor) -> GroupCheck:
@@ -76,30 +70,18 @@ def check_group(store: Store, group: str, examples: pd.DataFrame, executor: Exec
     return GroupCheck(*counts, [*problems, *_areas(group, examples, areas)])
 
 
-def _damaged_files(store: Store, group: str, executor: Executor) -> Iterator[str]:
+def _damaged_files(store: Store, group: str, executor: Executor) -> Iterable[str]:
     """Files that are not the ones that were written, by the checksums of the group."""
     if store.attributes.format == 1:
-        return
-    location = store.location
-    stated = _row_of(store, group)["checksum"]
-    name = f"{group}/zarr.json"
-    content = location.read(name) if location.exists(name) else None
-    if content is None or stated.tolist() != [hashlib.sha256(content).hexdigest()]:
-        yield f"{name} is {'missing' if content is None else 'not as it was written'}"
-        return
-    files = json.loads(content)["attributes"]["files"]
-
-    def said(file: str) -> str | None:
-        path = f"{group}/{file}"
-        if not location.exists(path):
-            return f"{path} is missing"
-        if hashlib.sha256(location.read(path)).hexdigest() != files[file]:
-            return f"{path} is not as it was written"
-        return None
-
-    yield from filter(None, executor.map(said, files))
-    if json.loads(content)["attributes"]["fingerprint"] != store.attributes.groups.get(group):
-        yield f"{group}: it was made from something else than zarr.json says"
+        return ()
+    stated = _row_of(store, group)["checksum"].tolist()
+    return damaged_files(
+        store.location,
+        group,
+        stated[0] if len(stated) == 1 else "",
+        store.attributes.groups.get(group),
+        executor.map,
+    )
 
 
 def _row_of(store: Store, group: str) -> pd.DataFrame:

@@ -7,11 +7,7 @@ nothing gets to clean up, and what was being written is left half-written.
 from __future__ import annotations
 
 import errno
-import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from miniatures import EVERYTHING, build_miniatures, contents
-from places import FIXTURES
+from other_builds import at_once, changed, cut_off
 
 from megamedical import open_store
 from megamedical.building import build as pipeline
@@ -35,80 +31,6 @@ from megamedical.store.verification import verify
 
 FEW = ("msd", "stare", "wbc")
 
-CUT_OFF = """
-import io, os, pathlib, signal, sys
-from contextlib import contextmanager
-
-sys.path.insert(0, sys.argv[1])
-from miniatures import build_miniatures
-from megamedical.building import record
-from megamedical.store import array_writer
-from megamedical.store.location import Location
-
-mirror, store, place, count, workers, *names = sys.argv[2:]
-left = int(count)
-
-
-def is_time():
-    global left
-    left -= 1
-    return left == 0
-
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Listener:
-    # Kills this process after so many steps of a stage.
-    @contextmanager
-    def stage(self, name, total, unit):
-        def step(what=""):
-            if name == place and is_time():
-                die()
-        yield step
-
-    def say(self, line):
-        pass
-
-
-def half_a_record(file, **arrays):
-    whole = io.BytesIO()
-    savez(whole, **arrays)
-    if is_time():
-        file.write(whole.getvalue()[: whole.tell() // 2])
-        file.flush()
-        die()
-    file.write(whole.getvalue())
-
-
-def half_a_group(appender, count):
-    write(appender, count)
-    if is_time():
-        die()
-
-
-def half_a_table(path, content):
-    if "manifests" in str(path) and is_time():
-        write_bytes(path, content[: len(content) // 2])
-        die()
-    return write_bytes(path, content)
-
-
-savez, write, write_bytes = record.np.savez, array_writer.Appender._write, pathlib.Path.write_bytes
-if place == "record":
-    record.np.savez = half_a_record
-if place == "arrays":
-    array_writer.Appender._write = half_a_group
-if place == "table":
-    pathlib.Path.write_bytes = half_a_table
-
-if __name__ == "__main__":
-    build_miniatures(
-        *names, store=store, mirror=mirror, workers_count=int(workers), listener=Listener()
-    )
-"""
-
 
 @pytest.fixture(scope="module")
 def few(mirror, tmp_path_factory) -> dict[str, str]:
@@ -116,19 +38,6 @@ def few(mirror, tmp_path_factory) -> dict[str, str]:
     store = tmp_path_factory.mktemp("few") / "store"
     build_miniatures(*FEW, store=store, mirror=mirror)
     return contents(store)
-
-
-def cut_off(
-    *names: str, store: Path, mirror: Path, place: str, count: int, workers: int = 0
-) -> None:
-    """Build datasets in a process that kills itself on the way."""
-    script = store.parent / "cut_off.py"
-    script.write_text(CUT_OFF)
-    arguments = [FIXTURES, mirror, store, place, count, workers, *names]
-    ended = subprocess.run(
-        [sys.executable, script, *map(str, arguments)], capture_output=True, check=False
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 
 
 @pytest.fixture
@@ -383,22 +292,29 @@ class TestARecordThatIsDamagedBeforeItIsPacked:
         assert contents(store) == few
 
 
-class TestTwoBuildsOfOneFolder:
-    """Two processes at once, which share the archives and what is staged of them."""
+class TestBuildsOfOneFolder:
+    """Several processes at once, which share the archives and what is staged of them."""
 
-    @pytest.mark.parametrize(
-        "other", [{"seed": 1}, {"resolution": 16}, {"manifests": "labels"}, {"manifests": "role"}]
-    )
-    def test_give_each_the_store_that_it_gives_alone(self, mirror, few, tmp_path, other):
-        alone = tmp_path / "alone" / "store"
-        assert at_once([(alone, other)], mirror, tmp_path / "alone" / "raw") == [0]
+    def test_give_each_the_store_that_it_gives_alone(self, mirror, few, tmp_path):
+        """Of another seed, resolution, another label and role: no two of them want the same."""
+        options = [
+            {},
+            {"seed": 1},
+            {"resolution": 16},
+            {"manifests": "labels"},
+            {"manifests": "role"},
+        ]
+        alone = [few]
+        for number, other in enumerate(options[1:]):
+            store = tmp_path / f"alone{number}" / "store"
+            build_miniatures(*FEW, store=store, mirror=mirror, **changed(other))
+            alone.append(contents(store))
         build_miniatures(*FEW, store=tmp_path / "first", mirror=mirror, resolution=8)  # unpacks
-        stores = [tmp_path / "one", tmp_path / "two"]
-        ended = at_once(list(zip(stores, ({}, other), strict=True)), mirror, tmp_path / "raw")
-        assert ended == [0, 0]
-        assert contents(stores[0]) == few
-        assert contents(stores[1]) == contents(alone)
-        assert contents(stores[0]) != contents(stores[1])
+        stores = [tmp_path / str(number) for number in range(len(options))]
+        builds = list(zip(stores, options, strict=True))
+        assert at_once(builds, *FEW, mirror=mirror, raw=tmp_path / "raw") == [0] * len(options)
+        assert [contents(store) for store in stores] == alone
+        assert len({found["zarr.json"] for found in alone}) == len(options)
 
     def test_leave_nothing_unfinished(self, mirror, few, tmp_path):
         staged = tmp_path / "raw" / "wbc" / "staged" / "32" / "jtsc"
@@ -415,55 +331,6 @@ class TestTwoBuildsOfOneFolder:
         build_miniatures(*FEW, store=tmp_path / "store", mirror=mirror)
         assert not list((tmp_path / "raw").rglob("*.unfinished"))
         assert contents(tmp_path / "store") == few
-
-
-AT_ONCE = """
-import json, sys
-
-sys.path.insert(0, sys.argv[1])
-from miniatures import build_miniatures
-from megamedical import catalog
-
-mirror, raw, store, options, *names = sys.argv[2:]
-options = json.loads(options)
-change = options.pop("manifests", "")
-manifests = dict(catalog().items())
-if change == "role":
-    manifests["wbc"] = manifests["wbc"].model_copy(update={"role": "dev"})
-if change == "labels":
-    groups = {
-        name: group.model_copy(update={"labels": {128: "cytoplasm", 255: "kernel"}})
-        for name, group in manifests["wbc"].groups.items()
-    }
-    manifests["wbc"] = manifests["wbc"].model_copy(update={"groups": groups})
-print("ready", flush=True)
-sys.stdin.readline()
-build_miniatures(
-    *names, mirror=mirror, raw=raw, store=store, manifests=type(catalog())(manifests), **options
-)
-"""
-
-
-def at_once(builds: list[tuple[Path, dict[str, object]]], mirror: Path, raw: Path) -> list[int]:
-    """Build into several stores from one folder, in processes that begin together."""
-    arguments = [FIXTURES, mirror, raw]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", AT_ONCE, *map(str, arguments), store, json.dumps(options), *FEW],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for store, options in builds
-    ]
-    for process in started:
-        assert process.stdout.readline() == "ready\n"
-    for process in started:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in started:
-        process.communicate()
-    return [process.returncode for process in started]
 
 
 def test_an_interrupted_build_leaves_a_store_without_the_group(mirror, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import pandas as pd
 import psutil
 import pytest
 from miniatures import build_miniatures, contents
+from places import ROOT
 
 from megamedical.building import build as pipeline
 from megamedical.building import processes
 from megamedical.building.subject_job import Job, process
 from megamedical.building.workers import workers
 from megamedical.errors import MegaMedicalError
+from megamedical.reporting import afar
 from megamedical.subjects.subject import Failure
 
 # Work is a function that workers can import from here.
@@ -226,3 +229,35 @@ class TestAScheduler:
             pass
         assert address in error.value.problem
         assert "dask scheduler" in error.value.remedy
+
+
+def say_for_whom(item: str) -> str:
+    afar.tell(f"waiting for {item}")
+    return item
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_work_says_is_told_where_it_was_given_out(count):
+    told: list[str] = []
+    with workers(count) as crew:
+        assert list(crew.run(say_for_whom, ["a", "b"], tell=told.append)) == [
+            ("a", "a"),
+            ("b", "b"),
+        ]
+    assert told == ["waiting for a", "waiting for b"]
+
+
+def test_a_build_without_workers_needs_no_posix(tmp_path):
+    """As on a system that has neither shared locks nor limits of resources."""
+    script = """
+import sys
+sys.modules["fcntl"] = sys.modules["resource"] = None
+import filelock
+import megamedical
+
+report = megamedical.build(
+    "synthetic", store=sys.argv[1], tasks=1, subjects=2, resolution=32, workers_count=0
+)
+assert report.is_complete
+"""
+    subprocess.run([sys.executable, "-c", script, tmp_path / "store"], check=True, cwd=ROOT)

@@ -104,6 +104,39 @@ class TestList:
         columns = "dataset title modality subjects bytes access licence role groups"
         assert all(set(columns.split()) <= set(row) for row in rows)
 
+    def test_json_has_lists_and_whole_numbers(self, megamedical):
+        (row,) = json.loads(megamedical("list", "chaos", "--json").stdout)
+        assert row["modality"] == ["ct", "mri-t2"]
+        assert row["groups"] == ["ct", "mr"]
+        assert row["labels"] == ["liver", "right kidney", "left kidney", "spleen"]
+        assert row["bytes"] == 900_000_000
+        assert isinstance(row["bytes"], int)
+        assert row["tasks"] == 10
+        assert row["home"] == "https://chaos.grand-challenge.org/"
+        assert row["doi"] == "10.1016/j.media.2020.101950"
+        assert row["commercial"] is False
+
+    @pytest.mark.parametrize(
+        ("options", "has", "lacks"),
+        [
+            (["--modality", "mri"], ["acdc", "chaos", "brats", "sunnybrook"], ["lits", "drive"]),
+            (["--modality", "mri-flair"], ["brats", "wmh"], ["acdc"]),
+            (["--modality", "m"], [], ["acdc"]),
+            (["--label", "Kidney"], ["kits19", "chaos"], ["acdc"]),
+            (["--access", "open"], ["acdc"], ["adni"]),
+            (["--licence", "cc0"], ["bbbc038", "sunnybrook"], ["acdc"]),
+            (["--commercial", "--modality", "mri"], ["msd", "sunnybrook"], ["acdc", "chaos"]),
+            (["--role", "train", "--access", "dead"], ["isles2017"], ["acdc", "sunnybrook"]),
+            (["chaos", "acdc", "--modality", "ct"], ["chaos"], ["acdc", "lits"]),
+        ],
+    )
+    def test_chooses_by_what_a_dataset_has(self, megamedical, options, has, lacks):
+        found = listed(megamedical, *options)
+        assert set(has) <= set(found)
+        assert not set(lacks) & set(found)
+        shown = megamedical("list", *options).output
+        assert f"{len(found)} of " in shown
+
     def test_refuses_a_folder_that_is_not_there(self, megamedical, tmp_path):
         result = megamedical("list", "--manifests", tmp_path / "none")
         assert result.exit_code == 1

@@ -1,12 +1,16 @@
 """DICOM files that are not what their neighbours are: read for what they hold, or named."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     MRImageStorage,
     NuclearMedicineImageStorage,
     RLELossless,
@@ -201,3 +205,54 @@ def test_what_may_not_come_behind_the_pixels_is_refused(tmp_path, tag, is_fine):
         return
     with pytest.raises(SubjectError, match="behind its pixels"):
         read_scan(path, 2)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("rest", [b"abc", b"\xfe\xff\x0d\xe0" + bytes(4) + b"\1" * 99])
+def test_what_is_no_element_is_not_left_unread(tmp_path, syntax, rest):
+    """pydicom stops at it and is content."""
+    path = write(tmp_path / "a.dcm", VOXELS[0])
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_scan(path, 2).voxels, VOXELS[0])
+    content = path.read_bytes()
+    if syntax == DeflatedExplicitVRLittleEndian:
+        begin = 132 + 12 + dcmread(path).file_meta.FileMetaInformationGroupLength
+        inflated = zlib.decompress(content[begin:], -zlib.MAX_WBITS) + rest
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        path.write_bytes(content[:begin] + packer.compress(inflated) + packer.flush())
+    else:
+        path.write_bytes(content + rest)
+    with pytest.raises(SubjectError, match="something that is no element follows"):
+        read_scan(path, 2)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_jpeg_that_gdcm_fills_up_is_refused(tmp_path, frames):
+    """libjpeg tells it to nobody but the terminal; the damaged one may be any of several frames."""
+    from io import BytesIO
+
+    from PIL import Image
+    from pydicom.encaps import encapsulate
+
+    greys = np.random.default_rng(1).integers(0, 256, (64, 48)).astype(np.uint8)
+    path = write(tmp_path / "a.dcm", greys)
+    dataset = dcmread(path)
+    stream = BytesIO()
+    Image.fromarray(greys).save(stream, "JPEG")
+    whole = stream.getvalue()
+    hurt = whole[: len(whole) // 2] + b"\xff\xd9"
+    for last, is_fine in ((whole, True), (hurt, False)):
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        dataset.NumberOfFrames = frames
+        dataset.PixelData = encapsulate([*[whole] * (frames - 1), last])
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
+        dataset.save_as(path)
+        if is_fine:
+            assert read_volume(path).voxels.shape == (frames, 64, 48)
+            continue
+        with pytest.raises(SubjectError, match="as libjpeg finds") as refused:
+            read_volume(path)
+        assert refused.value.file == "a.dcm"

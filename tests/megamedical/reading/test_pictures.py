@@ -211,3 +211,123 @@ def test_packbits_of_another_length_are_refused(tmp_path, head):
     path.write_bytes(content)
     with pytest.raises(SubjectError, match="another length"):
         read_label_values(path, 2)
+
+
+def hurt(whole, places, bit=0x55):
+    """A file again and again, each time with one byte changed."""
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= bit
+        yield bytes(content)
+
+
+def jpeg(path, **options):
+    pixels = np.add.outer(np.arange(160) * 3, np.arange(120) * 4)
+    noise = np.random.default_rng(3).normal(size=(160, 120)) * 9
+    pixels = (pixels % 200 + 20 + noise).astype(np.uint8)
+    Image.fromarray(pixels).save(path, quality=90, **options)
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["sequential", "progressive"])
+def test_of_a_damaged_jpeg_nothing_is_made_up(tmp_path, options):
+    """What libjpeg fills up, or goes on after, is refused; the rest another decoder finds too."""
+    import simplejpeg
+
+    path = jpeg(tmp_path / "a.jpg", **options)
+    whole = path.read_bytes()
+    shown = read_scan(path, 2).voxels
+    np.testing.assert_array_equal(shown, simplejpeg.decode_jpeg(whole, "GRAY")[..., 0])
+    refused = 0
+    for content in hurt(whole, range(700, len(whole) - 2, 211)):
+        path.write_bytes(content)
+        try:
+            values = read_scan(path, 2).voxels
+        except SubjectError as error:
+            assert error.file == "a.jpg"
+            refused += 1
+        else:
+            np.testing.assert_array_equal(values, simplejpeg.decode_jpeg(content, "GRAY")[..., 0])
+    assert refused > 10
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_a_jpeg_that_ends_too_early_is_refused(tmp_path, end):
+    path = jpeg(tmp_path / "a.jpg")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + end)
+    assert "is damaged or cut off" in refusal_of(path) or not end
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_sound_jpeg_of_any_colours_is_read(tmp_path, mode):
+    picture = Image.fromarray(SMOOTH).convert(mode)
+    picture.save(tmp_path / "a.jpg", quality=95)
+    assert read_scan(tmp_path / "a.jpg", 2).voxels.shape == SMOOTH.shape
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_jpeg_in_a_tiff_is_looked_at_too(tmp_path, mode):
+    pixels = np.random.default_rng(3).integers(0, 256, (64, 48)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    Image.fromarray(pixels).convert(mode).save(path, compression="jpeg")
+    assert read_scan(path, 2).voxels.shape == pixels.shape
+    with Image.open(path) as picture:
+        begin, length = picture.tag_v2[273][0], picture.tag_v2[279][0]
+    content = bytearray(path.read_bytes())
+    content[begin + length // 2 : begin + length - 2] = bytes(length - 2 - length // 2)
+    path.write_bytes(content)
+    assert "is damaged or cut off" in refusal_of(path)
+
+
+def test_what_zlib_packed_in_a_tiff_has_a_checksum(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(GREYS).save(path, compression="tiff_adobe_deflate")
+    with Image.open(path) as picture:
+        begin, length = picture.tag_v2[273][0], picture.tag_v2[279][0]
+    whole = path.read_bytes()
+    for content in hurt(whole, [*range(begin, begin + length, 97), begin + length - 1]):
+        path.write_bytes(content)
+        assert refusal_of(path)
+
+
+def entry_changed(path, number, **changes):
+    """A little-endian TIFF of which the entry of one tag has another tag, type, count or value."""
+    content = bytearray(path.read_bytes())
+    first = int.from_bytes(content[4:8], "little")
+    for place in range(first + 2, first + 2 + 12 * content[first], 12):
+        entry = dict(
+            zip(
+                ("tag", "kind", "count", "value"),
+                struct.unpack_from("<HHII", content, place),
+                strict=True,
+            )
+        )
+        if entry["tag"] == number:
+            struct.pack_into("<HHII", content, place, *{**entry, **changes}.values())
+    path.write_bytes(content)
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger than file")
+@pytest.mark.parametrize(
+    ("tag", "changes", "reason"),
+    [
+        (262, {"tag": 261}, "no photometric interpretation"),
+        (262, {"count": 1 << 15}, "no photometric interpretation"),
+        (262, {"kind": 99}, "no photometric interpretation"),
+        (339, {"kind": 99}, "tag 339 cannot be read"),
+        (339, {"count": 1 << 15}, "tag 339 cannot be read"),
+        (339, {"tag": 40}, "tag 40 follows on"),
+        (284, {"value": 9}, "tag 284 is 9"),
+        (284, {"tag": 278}, "tag 278 2 times"),
+        (284, {"kind": 5}, "tag 284 cannot be read"),
+    ],
+)
+def test_a_tag_that_cannot_be_read_is_not_left_out(tmp_path, tag, changes, reason):
+    path = tmp_path / "a.tif"
+    is_signed = tag == 339
+    pixels = GREYS.astype(np.uint16) if is_signed else GREYS
+    Image.fromarray(pixels).save(path, tiffinfo={339: 2} if is_signed else {})
+    assert read_scan(path, 2).voxels.dtype.kind == ("i" if is_signed else "u")
+    entry_changed(path, tag, **changes)
+    assert reason in refusal_of(path)

@@ -105,3 +105,41 @@ def test_ctrl_c_and_sigterm_end_a_command_with_one_line(number):
         assert process.wait(30) == INTERRUPTED
         said = process.stderr.read().strip()
     assert said == "Interrupted. What is finished is kept: the same command goes on from here."
+
+
+MARKUP = [
+    "[/]",
+    "[red]",
+    "[/red]",
+    "[link=https://evil.example]x",
+    "a[b",
+    "[[",
+    "a\\",
+    ":bomb:",
+    "[@",
+]
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_brackets_from_outside_are_no_markup(text):
+    from megamedical.commands.root import new_table
+
+    shown = io.StringIO()
+    console = CleanConsole(file=shown, width=200, color_system="truecolor", force_terminal=True)
+    table = new_table("file", ">count")
+    table.add_row(text, "1")
+    console.print(table)
+    say(console, text, "[red]✗[/] ")
+    assert shown.getvalue().count(text) == 2
+    assert "\x1b]8" not in shown.getvalue()  # a link
+
+
+def test_what_work_says_is_heard_by_whoever_waits_for_it():
+    from megamedical.reporting import afar
+
+    heard = []
+    afar.tell("nobody listens")
+    with afar.heard_by(heard.append):
+        afar.tell("waiting for another")
+    afar.tell("nobody listens any more")
+    assert heard == ["waiting for another"]

@@ -14,7 +14,7 @@ from megamedical.errors import StoreError
 from megamedical.store.verification import verify
 
 GROUPS = (Discs("one", labels=("disc", "ring")), Discs("two", planes=("axial", "coronal")))
-FLIPS = 24  # of each file
+FLIPS = 5  # of each file; performance/flips.py tries as many as it is told
 
 
 @pytest.fixture(scope="module")

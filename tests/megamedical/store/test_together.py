@@ -150,13 +150,12 @@ def test_what_a_build_that_was_cut_off_has_left_goes(tmp_path):
     assert LOCK in whole
 
 
-def test_a_build_names_a_damaged_table(mirror, tmp_path):
-    store = tmp_path / "store"
-    build_miniatures("wbc", store=store, mirror=mirror)
-    path = store / "manifests/tasks.parquet"
+def test_a_reader_names_a_damaged_table(tmp_path):
+    write_store(tmp_path / "store", Discs("one"))
+    path = tmp_path / "store" / "manifests/tasks.parquet"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match=r"tasks\.parquet is not the one"):
-        build_miniatures("wbc", store=store, mirror=mirror)
+        open_store(tmp_path / "store")
 
 
 def test_the_measurement_of_scale_runs(capsys):

@@ -98,6 +98,15 @@ def test_threshold_is_what_is_above_it():
     }
 
 
+def test_of_lines_inside_one_another_a_pixel_has_the_last():
+    files = {"wall": "o.txt", "cavity": "i.txt"}
+    facts = group({1: "cavity", 2: "wall"}, decode="contours", files=files)
+    labels = decoded(facts, {"o.txt": [[1, 1, 1, 0]] * 2, "i.txt": [[0, 1, 0, 0]] * 2})
+    assert labels == {"cavity": [[0, 1, 0, 0]] * 2, "wall": [[1, 0, 1, 0]] * 2}
+    labels = decoded(facts, {"o.txt": [[0] * 4] * 2, "i.txt": [[0, 1, 0, 0]] * 2})
+    assert labels == {"cavity": [[0, 1, 0, 0]] * 2}
+
+
 def test_a_file_per_label_may_overlap_and_hold_any_value():
     files = {
         "{patient}_disc.gif": [[0, 255, 255, 0], [0, 1, 7, 0]],

@@ -298,6 +298,39 @@ def test_a_lookup_may_be_in_the_name_of_the_mask(tmp_path):
 # What was unpacked
 
 
+CELL = {"file": "info.csv", "row": {"External code": "{patient}"}, "column": "ED"}
+
+
+def table(tmp_path, text, *frames: str) -> dict[str, Path]:
+    (tmp_path / "info.csv").write_text(text, encoding="utf-8")
+    return hearts(tmp_path, None, *frames) | {"info.csv": tmp_path / "info.csv"}
+
+
+def test_a_field_stands_in_a_table_by_the_names_of_its_columns(tmp_path):
+    files = table(tmp_path, "\ufeffED,External code\n7,p10\nHF-7,p1\n", "01")
+    facts = {"fields": {"study": {**CELL, "digits": 2}}, "subject": "{patient}-{study}"}
+    (subject,), failures = find(files, **facts)
+    assert not failures
+    assert subject.name == "p1-HF-07"
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "reason"),
+    [
+        ("ED,Code\n0,p1\n", "info.csv", "has no column External code; its columns: ED, Code"),
+        ("", "info.csv", "has no column External code; its columns: none"),
+        ("ED,External code\n0,p2\n", "info.csv", "no row has p1 in External code"),
+        ("ED,External code\n0,p1\n1,p1\n", "info.csv", "2 rows have p1 in External code"),
+        ("ED,External code\n,p1\n", "info.csv", "says nothing in ED where it has p1 in Externa"),
+    ],
+)
+def test_a_table_that_does_not_say_it(tmp_path, text, file, reason):
+    subjects, failures = find(table(tmp_path, text, "01"), fields={"study": CELL})
+    assert not subjects
+    assert [failure.file for failure in failures] == [file]
+    assert failures[0].reason.startswith(reason)
+
+
 def test_files_are_listed_by_their_path_in_each_folder(tmp_path):
     for name in ("a/x/1.png", "a/2.png", "b/x/3.png", "c/4.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,25 @@ _DRAW = 3  # likewise drawn tasks
 
 class LoadingError(MegaMedicalError):
     """What reads slices has ended."""
+
+
+@contextmanager
+def ended_workers_explained() -> Iterator[None]:
+    """Say in words that a process that reads has ended: PyTorch raises it wherever one then is.
+
+    Raises:
+        LoadingError: one has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise LoadingError(
+            f"A process that reads slices has ended: {error}",
+            "Most often there is too little memory: set workers=0, or fewer of them; in "
+            "Docker, give it more with --shm-size.",
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,16 +152,8 @@ class Loader:
             pin_memory=self._reader.device.type == "cuda",
             generator=torch.Generator(),  # else a run that goes on would draw from PyTorch's own
         )
-        try:
+        with ended_workers_explained():
             yield from loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise LoadingError(
-                f"A process that reads slices has ended: {error}",
-                "Most often there is too little memory: set workers=0, or fewer of them; in "
-                "Docker, give it more with --shm-size.",
-            ) from error
 
     def _by_a_thread(self, steps: Iterable[Step]) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
         """Reading lets other threads go on, so the device need not wait for it."""

@@ -1,0 +1,17 @@
+"""`megamedical-benchmark`, or `python -m benchmark`: it can be ended while it is imported."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command."""
+    from megamedical.reporting.ending import end_when_asked
+
+    end_when_asked()
+    from benchmark.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()
