@@ -173,6 +173,9 @@ def test_a_second_window_is_told(opened, pictures):
     for page in (one, two):
         page.locator("#list button[title='1']").click()
         expect(page.locator("#scan-name")).to_have_text("1")
+    one.fill("#new-label", "another")
+    one.press("#new-label", "Enter")  # which nothing has been found of, so that a stroke is new
+    expect(one.locator("#labels li.active input.named")).to_have_value("another")
     stroke(one, 60)
     expect(two.locator("#toasts")).to_contain_text("another window", timeout=PATIENT)
     expect(two.locator("#scan-state")).to_have_text("begun")

@@ -72,6 +72,7 @@ function save(cut, patches) {
   scan.state = "begun";
   if (!scan.drawn.some(([plane, index]) => plane === cut.plane && index === cut.index)) scan.drawn.push([cut.plane, cut.index]);
   saving.push(scan, cut, patches);
+  showBelow();
   showNext();
 }
 
