@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +15,18 @@ from megamedical.reporting.console import (
     say,
     terminal,
 )
+from universeg.options import (
+    AlongOption,
+    CacheOption,
+    DeviceOption,
+    LabelOption,
+    PercentilesOption,
+    PlaneOption,
+    SupportOption,
+    SupportSizeOption,
+    WeightsOption,
+    WindowOption,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,57 +36,6 @@ if TYPE_CHECKING:
 app = command_line(
     "universeg", "Segment medical images from a few labelled examples, without training."
 )
-
-
-class PlaneOption(StrEnum):
-    """Planes of a volume, as `--plane` takes them."""
-
-    axial = "axial"
-    coronal = "coronal"
-    sagittal = "sagittal"
-
-
-class CacheOption(StrEnum):
-    """Where slices may be kept, as `--cache` takes it."""
-
-    auto = "auto"
-    none = "none"
-    host = "host"
-    device = "device"
-
-
-SupportOption = Annotated[Path, typer.Option(help="Folder or CSV of images with masks.")]
-WeightsOption = Annotated[
-    str, typer.Option(help="`v1`, another release, or a file.", metavar="PATH")
-]
-WindowOption = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        help="Intensities that become black and white, for CT: `-500 1000`.",
-        metavar="LOW HIGH",
-    ),
-]
-PercentilesOption = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
-        metavar="LOW HIGH",
-    ),
-]
-AlongOption = Annotated[PlaneOption, typer.Option(help="Volumes are cut along this plane.")]
-LabelOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
-        "Values without a name are then left out.",
-        metavar="VALUE=NAME",
-    ),
-]
-SupportSizeOption = Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(help="`cpu`, or a GPU as `cuda`. (default: a GPU, if any)", metavar="NAME"),
-]
 
 
 @app.callback()
@@ -237,6 +197,54 @@ def tune(
 
 
 @app.command()
+def desk(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans, or one of them.", metavar="PATH")],
+    support: Annotated[
+        Path | None, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for all that is drawn and found. (default: beside the scans)",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    weights: WeightsOption = "megamedical-base",
+    window: WindowOption = None,
+    percentiles: PercentilesOption = None,
+    plane: AlongOption = PlaneOption.axial,
+    label: LabelOption = None,
+    support_size: SupportSizeOption = 16,
+    device: DeviceOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address of this machine for others; it takes TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port. (default: any that is free)")
+    ] = 0,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, in PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Look at scans, correct what is found in them, and have the next ones found better.
+
+    Opens a page in the browser, served from this machine and to it alone. Draw on two or three
+    scans, or give labelled ones with `--support`: the others are predicted, and each that you
+    accept or correct makes the next prediction better. Every stroke is kept; the same command goes
+    on from there.
+    """
+    with errors_explained("the same command opens the desk again"):
+        _expect_desk()
+        from universeg.desk import command
+
+        settings = command.settings(weights, window, percentiles, support_size, plane.value, device)
+        tls = command.tls(tls_cert, tls_key)
+        command.run(
+            scans, support, out, settings, label or (), command.Place(host, port, tls), browser
+        )
+
+
+@app.command()
 def train(
     changes: Annotated[
         list[str] | None,
@@ -336,6 +344,19 @@ def _expect_torch() -> None:
         raise MegaMedicalError(
             "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
         )
+
+
+def _expect_desk() -> None:
+    from importlib.util import find_spec
+
+    from megamedical.errors import MegaMedicalError
+
+    _expect_torch()
+    for name in ("fastapi", "uvicorn"):
+        if find_spec(name) is None:
+            raise MegaMedicalError(
+                f"{name} is not installed", "Install it with `pip install 'megamedical[desk]'`."
+            )
 
 
 def _summarise(report: Report, out: Path, console: Console) -> None:

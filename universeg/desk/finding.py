@@ -1,0 +1,225 @@
+"""The network at the desk: what it is shown, and what it finds.
+
+This is the one module of the desk that knows how a network is asked.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from megamedical.errors import SubjectError
+from megamedical.reading.scan import Scan
+from universeg.desk.masks import Masks
+from universeg.desk.tasks import Settings
+from universeg.prediction.examples import find_pairs, read_example
+from universeg.prediction.frame import Frame, intensity_rule, planes_of
+from universeg.prediction.showing import label_values
+from universeg.tuning.support import Example, Support
+from universeg.weights.models import load_universeg
+
+Planes = NDArray[np.float32]
+
+_AT_ONCE = 8  # planes in one batch
+_ABSENT = -100.0  # the logit of a label that no shown plane has: a probability of nothing
+_KEPT = 256 << 20  # bytes of planes as the network sees them
+_MOST_PLANES = 2048  # labelled planes; of more, those that came last
+
+
+@dataclass(frozen=True, eq=False)
+class SeenScan:
+    """The planes of a scan as the network sees them, (N, 128, 128), and the way back."""
+
+    frame: Frame
+    planes: Planes
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What was found in a scan, and what the network makes of it: an expected Dice in [0, 1]."""
+
+    masks: Masks
+    confidence: float
+
+
+class Finder:
+    """A network, and what it has seen already: no scan is read twice while there is room."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the network.
+
+        Raises:
+            WeightsError: there are no such weights.
+            MegaMedicalError: there is no such range of intensities.
+        """
+        self._settings = settings
+        self._rule = intensity_rule(settings.window, settings.percentiles)
+        self._network = load_universeg(settings.weights).eval().to(settings.device)
+        self._seen: OrderedDict[str, SeenScan] = OrderedDict()
+
+    def seen(self, identity: str, read: Callable[[], Scan], plane: str) -> SeenScan:
+        """A scan as the network sees it, read if it must be.
+
+        Raises:
+            SubjectError: it cannot be read, is constant, or has nothing in the window.
+        """
+        key = f"{identity} {plane}"
+        if key not in self._seen:
+            scan = read()
+            frame = Frame.of(scan, plane, self._rule)
+            planes = np.stack([frame.image(each) for each in planes_of(scan.voxels, plane)])
+            self._seen[key] = SeenScan(frame, planes, scan.voxels.shape)
+            while len(self._seen) > 1 and sum(s.planes.nbytes for s in self._seen.values()) > _KEPT:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
+        return self._seen[key]
+
+    def find(
+        self,
+        seen: Sequence[SeenScan],
+        examples: Sequence[Example],
+        labels: Mapping[int, str],
+        overlap: bool,
+        alive: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[Finding]:
+        """What is found in scans that share a support; labels that no example shows are absent.
+
+        `alive` is told the share that is done, again and again; what it raises ends the work.
+        """
+        support = _support(examples, labels, self._settings.support_size)
+        total = sum(len(scan.planes) for scan in seen)
+        done = 0
+        for scan in seen:
+            if not support.labels:
+                yield Finding(Masks(scan.shape), 0.0)
+                continue
+            layers = {value: np.zeros(scan.shape, dtype=np.bool_) for value in support.labels}
+            cut = {value: planes_of(layer, scan.frame.plane) for value, layer in layers.items()}
+            sums = np.zeros((3, len(layers)))
+            for start in range(0, len(scan.planes), _AT_ONCE):
+                queries = scan.planes[start : start + _AT_ONCE]
+                places = (np.arange(start, start + len(queries)) + 0.5) / len(scan.planes)
+                for number, logits in enumerate(self._logits(queries, places.tolist(), support)):
+                    maps = scan.frame.restore(logits)
+                    chances = _sigmoid(maps) if overlap else _softmax(maps)
+                    inside = chances > 0.5 if overlap else _most_likely(chances)
+                    for own, value in enumerate(layers):
+                        cut[value][start + number] = inside[own]
+                    both = np.where(inside, chances, 0)
+                    sums += [each.sum(axis=(1, 2)) for each in (both, chances, inside)]
+                    done += 1
+                    alive(done / total)
+            yield Finding(Masks(scan.shape, layers), _expected_dice(*sums))
+
+    @torch.inference_mode()
+    def _logits(
+        self, queries: Planes, positions: Sequence[float], support: Support
+    ) -> NDArray[np.float32]:
+        """The logits of each label in queries (Q, 128, 128): (Q, L, 128, 128)."""
+        shape = (len(queries), len(support.labels), *queries.shape[1:])
+        logits = np.full(shape, _ABSENT, dtype=np.float32)
+        for channel, label in enumerate(support.labels):
+            for picks, sharing in support.shared(label, 0, positions).items():
+                images, masks = support.shown(picks, label)
+                if masks.any():
+                    query, image, mask = (
+                        torch.from_numpy(each).to(self._settings.device)
+                        for each in (queries[sharing], images, masks)
+                    )
+                    found = self._network(query[:, None], image[None, :, None], mask[None, :, None])
+                    logits[sharing, channel] = found[:, 0].float().cpu().numpy()
+        return logits
+
+
+def example_of(seen: SeenScan, masks: Masks) -> Example:
+    """A whole scan with what is drawn on it, to be shown to the network."""
+    (example,) = _examples(seen, masks, [range(len(seen.planes))])
+    return example
+
+
+def examples_of_slices(seen: SeenScan, masks: Masks, numbers: Sequence[int]) -> list[Example]:
+    """Some planes of a scan, each an example of its own, so that none is left out for another."""
+    return _examples(seen, masks, [range(number, number + 1) for number in numbers])
+
+
+def read_support(
+    folder: Path, finder: Finder, plane: str, say: Callable[[str], None]
+) -> tuple[list[Example], list[int]]:
+    """The labelled examples of a folder that can be used, and the values of their labels.
+
+    Raises:
+        SupportError: nothing could be paired.
+    """
+    examples: list[Example] = []
+    values: set[int] = set()
+    for pair in find_pairs(folder).pairs:
+        try:
+            scan, mask = read_example(pair, say)
+            layers = {value: mask == value for value in label_values(mask)}
+            seen = finder.seen(str(pair.image.path), lambda scan=scan: scan, plane)  # type: ignore[misc]
+        except SubjectError as error:
+            say(f"Left out: {pair.image.path.name} {error.reason}")
+            continue
+        examples.append(example_of(seen, Masks(scan.voxels.shape, layers)))
+        values |= {*layers}
+    return examples, sorted(values)
+
+
+def _examples(seen: SeenScan, masks: Masks, parts: Sequence[range]) -> list[Example]:
+    plane = seen.frame.plane
+    layers = {label: planes_of(masks.layer(label), plane) for label in masks.labels}
+    examples = []
+    for part in parts:
+        soft = {
+            label: np.stack([seen.frame.masks(layer[n].astype(np.uint8), (1,))[0] for n in part])
+            for label, layer in layers.items()
+        }
+        images = seen.planes[part.start : part.stop].astype(np.float16)
+        shown = {label: each.astype(np.float16) for label, each in soft.items() if each.any()}
+        examples.append(Example(images, shown))
+    return examples
+
+
+def _support(examples: Sequence[Example], labels: Mapping[int, str], size: int) -> Support:
+    """The examples that came last, as many as there is memory for, and the labels they show."""
+    planes = np.cumsum([len(example.images) for example in reversed(examples)])
+    kept = max(1, int(np.searchsorted(planes, _MOST_PLANES, side="right")))
+    some = examples[-kept:]
+    known = {v: name for v, name in labels.items() if any(v in each.masks for each in some)}
+    return Support(some, known, size, seed=0)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over labels (L, H, W) and a background whose logit is 0."""
+    highest = np.maximum(logits.max(axis=0), 0)
+    shares = np.exp(logits - highest)
+    return shares / (shares.sum(axis=0) + np.exp(-highest))
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.float32(0.5) * (np.tanh(logits * np.float32(0.5)) + np.float32(1))
+
+
+def _most_likely(chances: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which label each pixel carries, if any: (L, H, W)."""
+    best = chances.max(axis=0)
+    is_any = best > 1 - chances.sum(axis=0)
+    first = chances.argmax(axis=0)
+    return (np.arange(len(chances))[:, None, None] == first) & is_any
+
+
+def _expected_dice(
+    both: NDArray[np.float64], chances: NDArray[np.float64], inside: NDArray[np.float64]
+) -> float:
+    """The mean over labels of the Dice that a mask has, if its probabilities are right.
+
+    Of each label: the probabilities inside of its mask, all of them, and the size of the mask.
+    """
+    return float(np.mean((2 * both + 1) / (chances + inside + 1)))

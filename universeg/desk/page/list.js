@@ -1,0 +1,71 @@
+// The list of scans.
+
+import { thumbnail } from "./api.js";
+
+export const STATES = {
+  waiting: "waiting", predicted: "predicted", begun: "begun", accepted: "accepted", corrected: "corrected",
+};
+export const isDone = (scan) => scan.state === "accepted" || scan.state === "corrected";
+
+const rank = (scan) => (scan.state === "begun" ? 0 : scan.state === "predicted" ? 1 : scan.state === "waiting" ? 2 : 3);
+const byName = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true });
+const byNeed = (a, b) =>
+  rank(a) - rank(b) || (isDone(a) ? 0 : (a.expected ?? 2) - (b.expected ?? 2)) || byName(a, b);
+
+export const percent = (value) => `${Math.round(value * 100)} %`;
+
+export class List {
+  #items = new Map();
+
+  constructor(box, onChoose) {
+    this.box = box;
+    this.onChoose = onChoose;
+    this.order = "certain";
+    this.scans = [];
+  }
+
+  // The scan that teaches most, of those that nobody has looked at.
+  nextAfter(id) {
+    return this.scans.find((each) => each.id !== id && !isDone(each))?.id;
+  }
+
+  neighbour(id, by) {
+    const at = this.scans.findIndex((each) => each.id === id);
+    return this.scans[Math.min(this.scans.length - 1, Math.max(0, at + by))]?.id;
+  }
+
+  show(scans, current) {
+    this.scans = [...scans].sort(this.order === "name" ? byName : byNeed);
+    this.scans.forEach((scan, at) => {
+      const item = this.#itemOf(scan);
+      item.about.textContent = STATES[scan.state];
+      item.about.className = `state ${scan.state}`;
+      const dice = isDone(scan) ? scan.agreed : scan.expected;
+      item.dice.textContent = scan.reason ? "!" : dice === null || scan.state === "begun" ? "" : percent(dice);
+      item.dice.title = scan.reason || (isDone(scan) ? "Dice of the prediction with what you made of it" : "Expected Dice");
+      item.button.setAttribute("aria-current", String(scan.id === current));
+      if (this.box.children[at] !== item.row) this.box.insertBefore(item.row, this.box.children[at] || null);
+    });
+  }
+
+  reveal(id) { this.#items.get(id)?.row.scrollIntoView({ block: "nearest" }); }
+
+  #itemOf(scan) {
+    if (this.#items.has(scan.id)) return this.#items.get(scan.id);
+    const make = (tag, className) => Object.assign(document.createElement(tag), { className });
+    const row = make("li", ""), button = make("button", ""), picture = make("img", "");
+    const name = make("span", "name"), line = make("span", "about"), about = make("span", "state"), dice = make("span", "dice");
+    picture.loading = "lazy";
+    picture.alt = "";
+    picture.src = thumbnail(scan.id);
+    name.textContent = scan.name;
+    button.title = scan.name;
+    line.append(about, dice);
+    button.append(picture, name, line);
+    button.addEventListener("click", () => this.onChoose(scan.id));
+    row.append(button);
+    const item = { row, button, about, dice };
+    this.#items.set(scan.id, item);
+    return item;
+  }
+}

@@ -1,0 +1,1 @@
+"""What a person takes away: masks, a report, polygons, examples for the next time."""

@@ -1,0 +1,81 @@
+"""What is to be written, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from universeg.desk.catalogue import Entry
+from universeg.desk.labels import Label
+from universeg.desk.overview import expected_dice, trust_in
+from universeg.desk.record import State
+
+if TYPE_CHECKING:
+    from universeg.desk.desk import Desk
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """One scan of which results are written; `mask` is the file of what is drawn or found."""
+
+    entry: Entry
+    mask: Path
+    state: State
+    expected: float | None
+    agreed: float | None
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that is needed to write results, for another process.
+
+    `patients` says whether names of patients may be told.
+    """
+
+    folder: Path
+    scans: Sequence[Ordered]
+    labels: Sequence[Label]
+    overlap: bool
+    patients: bool
+
+    @classmethod
+    def of(cls, desk: Desk, *, unseen: bool, patients: bool) -> Order:
+        """What there is by now; without what nobody looked at, if it is not wanted."""
+        trust = trust_in(desk)
+        scans = []
+        for identity, record in desk.records.items():
+            standing = record.standing
+            if standing.state == "waiting" or (standing.state == "predicted" and not unseen):
+                continue
+            mask = record.mask_file if record.mask_file.exists() else record.found_file
+            if standing.state == "predicted":
+                mask = record.found_file
+            scans.append(
+                Ordered(
+                    desk.entries[identity],
+                    mask,
+                    standing.state,
+                    expected_dice(standing, trust),
+                    standing.agreed,
+                )
+            )
+        return cls(desk.folder, scans, desk.notes.labels, desk.notes.overlap, patients)
+
+
+@dataclass(frozen=True)
+class Step:
+    """So many scans of so many are written."""
+
+    done: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was written, below the folder; which scans failed, and why."""
+
+    written: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    problem: str = ""

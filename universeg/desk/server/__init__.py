@@ -1,0 +1,1 @@
+"""The server of the desk: the page, what it asks for, and who may ask."""
