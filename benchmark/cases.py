@@ -19,6 +19,8 @@ from megamedical.task_id import TaskId, home_of
 if TYPE_CHECKING:
     import pandas as pd
 
+_NO_QUERY = ""  # in the place of a subject, which has a name
+
 
 @dataclass(frozen=True)
 class Example:
@@ -96,13 +98,28 @@ def draw_support(
     It is drawn from the pool without the query's patient, each subject once; all of it where the
     pool is smaller. The order is that of hashes, which no version of a library will change.
     """
+    others = [example for example in cases.pool if example.patient != query.patient]
+    return _drawn(suite, cases, query.subject, others, draw, size)
 
+
+def draw_shared_support(suite: Suite, cases: TaskCases, draw: int, size: int) -> list[Example]:
+    """The support that all queries of a task share, drawn as that of a query is.
+
+    No patient of a query is in it.
+    """
+    patients = {query.patient for query in cases.queries}
+    others = [example for example in cases.pool if example.patient not in patients]
+    return _drawn(suite, cases, _NO_QUERY, others, draw, size)
+
+
+def _drawn(
+    suite: Suite, cases: TaskCases, query: str, pool: Sequence[Example], draw: int, size: int
+) -> list[Example]:
     def lot(example: Example) -> bytes:
-        said = (suite.id, suite.seed, cases.task, query.subject, draw, example.subject)
+        said = (suite.id, suite.seed, cases.task, query, draw, example.subject)
         return hashlib.sha256("\n".join(map(str, said)).encode()).digest()
 
-    others = [example for example in cases.pool if example.patient != query.patient]
-    return sorted(others, key=lot)[:size]
+    return sorted(pool, key=lot)[:size]
 
 
 class CaseReader:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from benchmark.evaluation import RunReport
     from benchmark.standings import Leaderboard
+    from benchmark.submission import Submission
+
+_SUITE = "Its name, or its YAML file. (default: what the rows say)"
 
 app = command_line(
     "megamedical-benchmark", "Held-out evaluation of in-context segmenters, and a leaderboard."
@@ -44,7 +47,8 @@ def methods() -> None:
 @app.command()
 def run(
     method: Annotated[
-        list[str], typer.Option(help="NAME or NAME:WEIGHTS, see `methods`; may be repeated.")
+        list[str],
+        typer.Option(help="NAME, NAME:ARGUMENT or FILE.py:CLASS, see `methods`; may be repeated."),
     ],
     store: Annotated[str, typer.Option(help="Folder or URL of the store.", metavar="PATH")],
     suite: Annotated[str, typer.Option(help="A suite's name, or its YAML file.")] = "heldout",
@@ -55,6 +59,15 @@ def run(
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Queries of each task, for a quick look.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where networks compute: cpu, cuda, cuda:1 …; auto takes a GPU.")
+    ] = "auto",
+    shared_draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Supports of each task, for methods that are fitted once for all queries."
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that share the tasks; 0 for this one alone.")
@@ -80,14 +93,17 @@ def run(
         if support_size:
             sizes = tuple(dict.fromkeys(support_size))
             asked = asked.model_copy(update={"support_sizes": sizes})
+        if shared_draws:
+            asked = asked.model_copy(update={"shared_draws": shared_draws})
         console = terminal()
         opened = open_store(store)
         for name in method:
-            make_method(name)  # what cannot be made is said before hours have gone into the others
+            make_method(name, device)  # what cannot be made is said before the others take hours
         reports = []
         with at_work(workers, scheduler) as team:
             for name in method:
-                reports.append(evaluate(asked, opened, name, out, team, listener(console), limit))
+                heard = listener(console)
+                reports.append(evaluate(asked, opened, name, out, team, heard, limit, device))
                 _summarise(reports[-1], console)
         for task in reports[0].missing:
             say(console, f"not in the store: {task}", "[yellow]![/] ")
@@ -103,14 +119,15 @@ def _summarise(report: RunReport, console: Console) -> None:
 
 @app.command()
 def leaderboard(
-    results: Annotated[Path, typer.Argument(help="Folder of the results, as `run` left it.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of results, as `run` left them, or files that `pack` made."),
+    ],
     store: Annotated[
         str | None,
         typer.Option(help="The store they were made on, for pictures.", metavar="PATH"),
     ] = None,
-    suite: Annotated[
-        str | None, typer.Option(help="Its name, or its YAML file. (default: what the rows say)")
-    ] = None,
+    suite: Annotated[str | None, typer.Option(help=_SUITE)] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts and cases.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write all figures as CSV.")] = None,
     md: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
@@ -124,16 +141,20 @@ def leaderboard(
         from benchmark.board import tables, wording
         from benchmark.ranking import leaderboard as rank
         from benchmark.results import read_results
+        from benchmark.submission import unpacked
         from benchmark.suite import load_suite
 
-        rows, provenance = read_results(results)
+        with unpacked(results) as folders:
+            rows, provenance = read_results(*folders)
         board = rank(rows, provenance, load_suite(suite) if suite else None)
         console = terminal()
         if as_json:
             typer.echo(tables.as_json(board))
         else:
             for ranking in board.rankings:
-                console.print(tables.as_terminal(board, ranking))
+                for table in tables.as_terminal(board, ranking):
+                    console.print(table)
+            say(console, wording.summary(board))
             for note in wording.notes(board):
                 say(console, note)
         if html:
@@ -142,6 +163,42 @@ def leaderboard(
             _write(csv, tables.as_csv(board), as_json)
         if md:
             _write(md, tables.as_markdown(board), as_json)
+
+
+@app.command()
+def pack(
+    results: Annotated[Path, typer.Argument(help="Folder of the results, as `run` left it.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("submission.zip"),
+    suite: Annotated[str | None, typer.Option(help=_SUITE)] = None,
+) -> None:
+    """Put results into one file for others: rows, who made them on what, and hashes."""
+    with errors_explained():
+        from benchmark.submission import pack as packed
+        from benchmark.suite import load_suite
+
+        found = packed(results, out, load_suite(suite) if suite else None)
+        say(terminal(), f"{out}: {_in_words(found)}")
+
+
+@app.command()
+def check(
+    submission: Annotated[Path, typer.Argument(help="A file that `pack` made.")],
+    suite: Annotated[str | None, typer.Option(help=_SUITE)] = None,
+) -> None:
+    """Check a file of results: whole, nothing in it that does not belong there, rows that rank."""
+    with errors_explained():
+        from benchmark.submission import check as checked
+        from benchmark.suite import load_suite
+
+        found = checked(submission, load_suite(suite) if suite else None)
+        say(terminal(), f"{submission}: {_in_words(found)}", "[green]✓[/] ")
+
+
+def _in_words(found: Submission) -> str:
+    return (
+        f"{found.rows} rows of {', '.join(found.methods)} on {found.tasks} tasks, suite "
+        f"{found.suite}, protocol {found.protocol[:8]}"
+    )
 
 
 def _page(board: Leaderboard, rows: pd.DataFrame, store: str | None) -> str:

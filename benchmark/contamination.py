@@ -27,17 +27,24 @@ class Contamination:
     datasets: tuple[str, ...] = ()
 
     @property
-    def in_words(self) -> str:
-        """For a column, in a few words."""
+    def verdict(self) -> str:
+        """`yes`, `no`, or `undisclosed`: whether they have seen slices, or patients, held out."""
         if not self.is_stated:
-            return "not stated"
+            return "undisclosed"
+        return "yes" if self.seen or self.patients else "no"
+
+    @property
+    def in_words(self) -> str:
+        """For a column, in a few words: the verdict, and of what."""
         parts = {
             "": self.seen,
             "patients of ": self.patients,
             "other groups of ": self.datasets,
         }
-        said = [f"{what}{', '.join(groups)}" for what, groups in parts.items() if groups]
-        return "; ".join(said) or "none"
+        said = "; ".join(f"{what}{', '.join(groups)}" for what, groups in parts.items() if groups)
+        if not said:
+            return self.verdict
+        return f"{self.verdict}{': ' if self.verdict == 'yes' else ', but '}{said}"
 
 
 def contamination(about: About, held_out: Iterable[str]) -> Contamination:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import platform
-import time
-import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
-from benchmark.method import About, Method, MethodError, make_method
-from benchmark.metrics import score
-from benchmark.peak_memory import forget_peak, peak_memory
+from benchmark.cases import TaskCases, find_cases
+from benchmark.machine.device import AUTO
+from benchmark.machine.hardware import hardware
+from benchmark.machine.peak_memory import forget_peak
+from benchmark.method import MethodError
 from benchmark.results import (
-    ENSEMBLE,
     POOL,
     Provenance,
     ResultsError,
@@ -28,12 +22,15 @@ from benchmark.results import (
     sweep,
     write_rows,
 )
+from benchmark.runner import Asked, Runner
 from benchmark.suite import Suite
 from megamedical import __version__
 from megamedical.building.workers import Workers
 from megamedical.files.locking import held
 from megamedical.reporting.progress import Listener
-from megamedical.store.store import Store, open_store
+from megamedical.store.store import Store
+
+_DIFFERENCES = {"support": "kind of support", "draws": "number of draws"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Job:
 
     suite: Suite
     store: str
-    method: str
+    asked: Asked
     cases: TaskCases
     support_size: int
     path: Path
@@ -75,6 +72,7 @@ def run(
     workers: Workers,
     listener: Listener,
     limit: int | None = None,
+    device: str = AUTO,
 ) -> RunReport:
     """Run a method on all tasks of a suite that a store has.
 
@@ -85,21 +83,26 @@ def run(
     Args:
         suite: what is asked.
         store: what it is asked about.
-        method: `name` or `name:argument`.
+        method: `name` or `name:argument`, or `file.py:Class`.
         out: the folder of all results.
         workers: who does the work, a task at a time.
         listener: hears how it goes.
         limit: queries of each task, for a quick look.
+        device: where the method computes, if it can choose: as PyTorch names it, or `auto`.
 
     Raises:
         MethodError: there is no such method, or it would be trained on what it is to be scored on.
+        MegaMedicalError: there is no such device.
         SuiteError: the store has nothing of the suite.
         InUseError: another run makes these rows; the message says which, and since when.
     """
-    made = make_method(method)
-    if made.uses_pool and suite.support == suite.evaluated:
+    asked = Asked(method, device)
+    made = asked.make()
+    if suite.support == suite.evaluated and (made.uses_pool or made.shares_support):
+        what = "all" if made.uses_pool else "slices"
         raise MethodError(
-            f"{method} is trained on all of the {suite.support} split, which {suite.id} evaluates",
+            f"{method} is trained on {what} of the {suite.support} split, which {suite.id} "
+            "evaluates",
             "Leave it out, or evaluate another split.",
         )
     cases = find_cases(suite, store)
@@ -109,7 +112,7 @@ def run(
         Job(
             suite,
             store.location.absolute,
-            method,
+            asked,
             _limited(task, limit),
             size,
             folder / f"{task.task.replace('/', '--')}-s{size}.parquet",
@@ -125,6 +128,7 @@ def run(
         str(store.location),
         store.attributes.fingerprint,
         cases.missing,
+        _options(limit, device),
     )
     rows, failures = 0, []
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,12 +162,11 @@ def evaluate(job: Job) -> Outcome:
         ResultsError: the rows that are there were made otherwise.
     """
     forget_peak()
-    method = make_method(job.method)
+    runner = Runner(job.suite, job.store, job.asked, job.cases, job.support_size)
     sweep(job.path)
     before = read_rows(job.path)
-    _expect_same(before, job, method.about)
+    _expect_same(before, job, runner)
     rows = _usable(before, job)
-    runner = _Runner(job, method)
     for query in job.cases.queries:
         if query.subject not in rows:
             rows[query.subject] = list(runner.rows(query))
@@ -186,141 +189,37 @@ def _usable(rows: Sequence[Mapping[str, Any]], job: Job) -> dict[str, list[Mappi
     }
 
 
-class _Runner:
-    """Runs a method on the queries of one task."""
-
-    def __init__(self, job: Job, method: Method) -> None:
-        self._job = job
-        self._method = method
-        self._reader = CaseReader(open_store(job.store), job.cases.group)
-        self._is_fitted = False
-        self._fault: Exception | None = None
-
-    def rows(self, query: Example) -> Iterator[dict[str, Any]]:
-        """The row of each draw, then that of their ensemble."""
-        image, truth = self._reader.query(query)
-        predictions, seconds, failures = [], [], []
-        draws = 1 if self._method.uses_pool else self._job.suite.draws
-        for draw in range(draws):
-            begun = time.perf_counter()
-            try:
-                predictions.append(self._predicted(query, image, draw))
-                failures.append("")
-            except Exception as error:  # one method's fault must not stop the others
-                predictions.append(np.zeros_like(image))
-                failures.append(f"{type(error).__name__}: {error}")
-            seconds.append(time.perf_counter() - begun)
-        if draws > 1:
-            for draw in range(draws):
-                yield self._row(
-                    query, draw, predictions[draw], truth, seconds[draw], failures[draw]
-                )
-        failed = next(filter(None, failures), "")
-        ensemble = np.mean(predictions, axis=0)
-        yield self._row(query, ENSEMBLE, ensemble, truth, sum(seconds), failed)
-
-    def _predicted(
-        self, query: Example, image: NDArray[np.float32], draw: int
-    ) -> NDArray[np.float32]:
-        job, method = self._job, self._method
-        if method.uses_pool:
-            self._fit_once()
-        else:
-            examples = draw_support(job.suite, job.cases, query, draw, job.support_size)
-            method.fit(self._reader.support(examples), seed=job.suite.seed + draw)
-        found = np.asarray(method.predict(image[None].copy()), dtype=np.float32)
-        if found.shape != (1, *image.shape) or not ((found >= 0) & (found <= 1)).all():
-            raise ValueError(
-                f"{method.about.name} gave no probabilities in [0, 1] of shape {(1, *image.shape)}"
-            )
-        return found[0]
-
-    def _fit_once(self) -> None:
-        """Fit the pool of the task; what failed once would only fail again, after as long."""
-        if self._fault:
-            raise self._fault
-        if not self._is_fitted:
-            try:
-                self._method.fit(self._reader.support(self._job.cases.pool), self._job.suite.seed)
-            except Exception as error:
-                self._fault = error
-                raise
-            self._is_fitted = True
-
-    def _row(
-        self,
-        query: Example,
-        draw: int,
-        found: NDArray[Any],
-        truth: NDArray[np.float32],
-        seconds: float,
-        failure: str,
-    ) -> dict[str, Any]:
-        job, about, suite = self._job, self._method.about, self._job.suite
-        scores: Mapping[str, float | None] = dict.fromkeys(("dice", "hd95", "assd", "surface_dice"))
-        if not failure:
-            scores = asdict(score(found, truth, suite.threshold, suite.both_empty))
-        is_shown = draw == ENSEMBLE and not failure
-        return {
-            "suite": suite.id,
-            "protocol": suite.protocol,
-            "data": job.cases.fingerprint,
-            "method": about.name,
-            "version": about.version,
-            "weights": about.weights,
-            "task": job.cases.task,
-            "dataset": job.cases.dataset,
-            "group": job.cases.group,
-            "subject": query.subject,
-            "patient": query.patient,
-            "support_size": job.support_size,
-            "draw": draw,
-            **scores,
-            "seconds": seconds,
-            "memory": peak_memory(),
-            "mask": packed(found > suite.threshold) if is_shown else None,
-            "failure": failure,
-        }
-
-
-def packed(mask: NDArray[np.bool_]) -> bytes:
-    """A mask (H, W) in few bytes."""
-    return zlib.compress(np.packbits(mask).tobytes())
-
-
-def unpacked(content: bytes, side: int) -> NDArray[np.bool_]:
-    """The mask (side, side) that `packed` made small."""
-    unzipped = zlib.decompressobj().decompress(content, max_length=side * side)
-    bits = np.frombuffer(unzipped, np.uint8)
-    return np.unpackbits(bits, count=side * side).reshape(side, side).astype(bool)
-
-
-def hardware() -> str:
-    """The machine, in words."""
-    import psutil
-
-    cores, memory = psutil.cpu_count(), psutil.virtual_memory().total / 1e9
-    return f"{cores} cores ({platform.processor() or platform.machine()}), {memory:.0f} GB"
+def _options(limit: int | None, device: str) -> tuple[str, ...]:
+    """What was asked for beside method, suite and support sizes, as one would type it."""
+    given = {"--limit": limit, "--device": device if device != AUTO else None}
+    return tuple(f"{name} {value}" for name, value in given.items() if value is not None)
 
 
 def _limited(cases: TaskCases, limit: int | None) -> TaskCases:
     return replace(cases, queries=cases.queries[:limit])
 
 
-def _expect_same(rows: Sequence[Mapping[str, Any]], job: Job, about: About) -> None:
+def _expect_same(rows: Sequence[Mapping[str, Any]], job: Job, runner: Runner) -> None:
     """Make sure that rows which are there were made as those to come will be.
 
     Raises:
         ResultsError: they were not.
     """
+    about = runner.method.about
     wanted = {
         "protocol": job.suite.protocol,
         "version": about.version,
         "weights": about.weights,
+        "support": runner.support,
+        "draws": runner.draws,
     }
-    differing = [name for name, value in wanted.items() if any(row[name] != value for row in rows)]
+    differing = [
+        name
+        for name, value in wanted.items()
+        if any(row[name] not in (value, None) for row in rows)
+    ]
     if differing:
+        said = " and ".join(_DIFFERENCES.get(name, name) for name in differing)
         raise ResultsError(
-            f"{job.path} was made with another {' and '.join(differing)}",
-            "Delete it, or name another --out.",
+            f"{job.path} was made with another {said}", "Delete it, or name another --out."
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from benchmark.method import About
+from benchmark.method import About, Track
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from megamedical.task_id import slug
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENSEMBLE = -1  # the draw of a row that scores the mean prediction of all draws
 POOL = 0  # the support size of a method that was trained on all that supports are drawn from
+OF_QUERY, OF_TASK, OF_POOL = "query", "task", "pool"  # whose a support is
 
 
 class ResultsError(MegaMedicalError):
@@ -45,22 +46,42 @@ ROWS = _schema(
     ("group", pa.string(), "<dataset>/<group>"),
     ("subject", pa.string(), "the query"),
     ("patient", pa.string(), "its patient"),
+    ("track", pa.string(), "in context: its weights stay as they are; tuned: they change"),
+    ("support", pa.string(), "whose it is: query, task (all its queries share it), or pool"),
     ("support_size", pa.int32(), "as asked for; 0: all that supports are drawn from"),
+    ("draws", pa.int32(), "supports of each query, or of the task"),
     ("draw", pa.int32(), "from 0; -1: the ensemble of all draws"),
     ("dice", pa.float64(), "0 to 1; empty where the method failed"),
+    ("expected", pa.float64(), "Dice that the method expected of queries; empty if it cannot say"),
     ("hd95", pa.float64(), "pixels"),
     ("assd", pa.float64(), "pixels"),
     ("surface_dice", pa.float64(), "0 to 1, within one pixel"),
-    ("seconds", pa.float64(), "to fit and predict; of an ensemble, of all its draws"),
+    ("cldice", pa.float64(), "of vessels: centreline Dice, 0 to 1"),
+    ("object_f1", pa.float64(), "of cells: F1 of objects at an IoU of 0.5, 0 to 1"),
+    ("calibration_error", pa.float64(), "0 to 1, of pixels that matter"),
+    ("dice_at", pa.list_(pa.float64()), "Dice of the prediction cut at 0.1, 0.2 … 0.9"),
+    ("device", pa.string(), "where the method computed"),
+    ("fit_seconds", pa.float64(), "of a fit that queries share; of an ensemble, of all draws"),
+    ("seconds", pa.float64(), "to predict, and to fit where queries share no fit; likewise"),
     ("memory", pa.int64(), "bytes, the peak of the process while the task was run"),
     ("mask", pa.binary(), "of an ensemble: what was found, packed bits of (H, W), zlib"),
     ("failure", pa.string(), "why there is no score; empty where there is one"),
 )
 
+# Columns that rows of 0.1 lack.
+_LATER = {
+    *("track", "support", "draws", "expected", "cldice", "object_f1", "calibration_error"),
+    *("dice_at", "device", "fit_seconds"),
+}
+_ALWAYS = [name for name in ROWS.names if name not in _LATER]
+
 
 @dataclass(frozen=True)
 class Provenance:
-    """What stands beside the rows of a method: who made them, on what."""
+    """What stands beside the rows of a method: who made them, on what.
+
+    `options` are those of `run` that change rows and stand in no other place: `--limit 5`.
+    """
 
     asked: str
     about: About
@@ -69,6 +90,7 @@ class Provenance:
     store: str
     store_fingerprint: str
     missing: Sequence[str]
+    options: Sequence[str] = ()
 
     def save(self, folder: Path) -> None:
         """Write it as JSON."""
@@ -117,7 +139,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read rows; none if there is no such file.
 
     Raises:
-        ResultsError: it is damaged, or of another version.
+        ResultsError: it is damaged, or of a later version; what an earlier one wrote is read, and
+            says nothing of what was not measured then.
     """
     import pyarrow.parquet as pq
 
@@ -127,23 +150,53 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise ResultsError(f"{path} is damaged: {error}", "Delete it and run again.") from error
-    if table.schema.names != ROWS.names:
-        raise ResultsError(f"{path} has other columns than this version writes", "Delete it.")
+    return _completed(table, path)
+
+
+def _completed(table: pa.Table, path: Path) -> list[dict[str, Any]]:
+    """Rows with all columns; an earlier version wrote fewer."""
+    unknown = sorted(set(table.schema.names) - set(ROWS.names))
+    lost = [name for name in _ALWAYS if name not in table.schema.names]
+    if unknown or lost:
+        said = f"lacks {', '.join(lost)}" if lost else f"has {', '.join(unknown)}"
+        raise ResultsError(
+            f"{path} holds no rows that this version knows: it {said}",
+            "Read it with the version of megamedical that wrote it, or delete it and run again.",
+        )
     rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+    absent = [name for name in ROWS.names if name not in table.schema.names]
+    return [row | dict.fromkeys(absent) for row in rows]
 
 
-def read_results(out: Path) -> tuple[pd.DataFrame, list[Provenance]]:
-    """All rows below a folder, and the methods that they are of.
+def completed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that all say their track and whose their support was, as those of 0.1 did not.
+
+    Those were of methods that were shown a support with each query, or trained on the pool.
+    """
+    is_of_pool = rows["support_size"] == POOL
+    track = is_of_pool.map({True: str(Track.TUNED), False: str(Track.IN_CONTEXT)})
+    support = is_of_pool.map({True: OF_POOL, False: OF_QUERY})
+    known = {name: rows[name].astype(object) for name in ("track", "support")}
+    return rows.assign(
+        track=known["track"].where(rows["track"].notna(), track),
+        support=known["support"].where(rows["support"].notna(), support),
+    )
+
+
+def read_results(*places: Path) -> tuple[pd.DataFrame, list[Provenance]]:
+    """All rows below folders, and the methods that they are of.
 
     Raises:
-        ResultsError: there are none, or some are damaged.
+        ResultsError: there are none in one of them, or some are damaged.
     """
     import pandas as pd
 
-    folders = sorted(path.parent for path in out.rglob("method.json"))
-    if not folders:
-        raise ResultsError(f"There are no results in {out}", "Make some with `run`.")
+    folders = []
+    for place in dict.fromkeys(places):
+        below = sorted(path.parent for path in place.rglob("method.json"))
+        if not below:
+            raise ResultsError(f"There are no results in {place}", "Make some with `run`.")
+        folders += below
     rows = [
         row
         for folder in folders

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _RULES = 1  # of draws and measures, as the code has them: counted up when figures change with them
+_NOT_COMPARED = {"title", "citation", "notes", "support_sizes", "shared_draws"}
 _SHOWN = 20  # of what cannot be
 _TASK = r"^[^/]+(/[^/]+){5}$"
 
@@ -59,6 +60,8 @@ class Suite(BaseModel):
     """How many labelled slices a query comes with."""
     draws: int = Field(default=10, ge=1)
     """Supports of each query; the mean of their predictions is the ensemble."""
+    shared_draws: int = Field(default=3, ge=1)
+    """Supports of each task, for methods that are too dear to be fitted to those of each query."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Predictions and soft masks are cut at it alike: what is above it is inside."""
     both_empty: float = Field(default=1.0, ge=0, le=1)
@@ -89,9 +92,10 @@ class Suite(BaseModel):
         """SHA-256 of all that figures depend on: rows of one protocol may be compared.
 
         Which support sizes were asked for makes no difference to those that were, and the order of
-        tasks none at all.
+        tasks none at all. How many supports a task has where all its queries share them is said by
+        each row that it makes a difference to.
         """
-        said = self.model_dump(mode="json", exclude={"title", "citation", "notes", "support_sizes"})
+        said = self.model_dump(mode="json", exclude=_NOT_COMPARED)
         said["tasks"].sort()
         said["rules"] = _RULES
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -320,13 +320,15 @@ def times(rows: pd.DataFrame, board: Leaderboard) -> tuple[list[str], list[list[
     whole = catalog()
     groups = [task.split("/")[:2] for task in (*board.data, *board.missing)]
     in_all = sum(whole[dataset].groups[group].subjects / 5 for dataset, group in groups)
-    per_dataset = rows[rows["draw"] == ENSEMBLE].groupby(["method", "support_size", "dataset"])
-    spent = per_dataset["seconds"].agg(["mean", "size"]).reset_index()
+    ensembles = rows[rows["draw"] == ENSEMBLE]
+    spent = ensembles.groupby(["method", "support_size", "dataset"])["seconds"]
+    spent = spent.agg(["mean", "size"]).reset_index()
+    shared = ensembles.groupby(["method", "support_size", "task"])["fit_seconds"].max().fillna(0)
     found = []
     for (method, size), of_method in spent[spent["support_size"].isin([0, 64])].groupby(
         ["method", "support_size"]
     ):
-        seconds = (of_method["mean"] * of_method["size"]).sum()
+        seconds = (of_method["mean"] * of_method["size"]).sum() + shared[method, size].sum()
         queries = int(of_method["size"].sum())
         each = seconds / queries
         found.append([method, str(size or "pool"), f"{queries:,}", f"{seconds / 60:.1f} min",

@@ -1,4 +1,4 @@
 from .network.universeg import UniverSeg as UniverSeg
-from .prediction.segmenter import Prediction as Prediction
+from .prediction.deciding import Prediction as Prediction
 from .prediction.segmenter import Segmenter as Segmenter
 from .weights.models import load_model as load_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from megamedical.reporting.console import (
     say,
     terminal,
 )
+from universeg.desk.command import PlaneOption, desk
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,14 +28,6 @@ app = command_line(
 )
 
 
-class PlaneOption(StrEnum):
-    """Planes of a volume, as `--plane` takes them."""
-
-    axial = "axial"
-    coronal = "coronal"
-    sagittal = "sagittal"
-
-
 class CacheOption(StrEnum):
     """Where slices may be kept, as `--cache` takes it."""
 
@@ -44,6 +37,43 @@ class CacheOption(StrEnum):
     device = "device"
 
 
+SupportOption = Annotated[Path, typer.Option(help="Folder or CSV of images with masks.")]
+WeightsOption = Annotated[
+    str, typer.Option(help="`v1`, another release, or a file.", metavar="PATH")
+]
+WindowOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        help="Intensities that become black and white, for CT: `-500 1000`.",
+        metavar="LOW HIGH",
+    ),
+]
+PercentilesOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
+        metavar="LOW HIGH",
+    ),
+]
+AlongOption = Annotated[PlaneOption, typer.Option(help="Volumes are cut along this plane.")]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
+        "Values without a name are then left out.",
+        metavar="VALUE=NAME",
+    ),
+]
+SupportSizeOption = Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="`cpu`, or a GPU as `cuda`. (default: a GPU, if any)", metavar="NAME"),
+]
+
+
+app.command()(desk)
+
+
 @app.callback()
 def main() -> None:
     """Segment medical images from a few labelled examples, without training."""
@@ -51,43 +81,15 @@ def main() -> None:
 
 @app.command()
 def predict(
-    support: Annotated[
-        Path, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
-    ],
+    support: SupportOption,
     query: Annotated[Path, typer.Option(help="Folder or file to segment.", metavar="PATH")],
     out: Annotated[Path, typer.Option(help="Folder for what is found.", metavar="FOLDER")],
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="`v1`, `megamedical-base`, `megamedical-mini`, or a file.", metavar="PATH"
-        ),
-    ] = "v1",
-    window: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="Intensities that become black and white, for CT: `-500 1000`.",
-            metavar="LOW HIGH",
-        ),
-    ] = None,
-    percentiles: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
-            metavar="LOW HIGH",
-        ),
-    ] = None,
-    plane: Annotated[
-        PlaneOption, typer.Option(help="Volumes are cut along this plane.")
-    ] = PlaneOption.axial,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
-            "Values without a name are then left out.",
-            metavar="VALUE=NAME",
-        ),
-    ] = None,
-    support_size: Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")] = 64,
+    weights: WeightsOption = "v1",
+    window: WindowOption = None,
+    percentiles: PercentilesOption = None,
+    plane: AlongOption = PlaneOption.axial,
+    label: LabelOption = None,
+    support_size: SupportSizeOption = 64,
     ensemble: Annotated[
         int, typer.Option(min=1, help="Draws of so many examples that are averaged.")
     ] = 1,
@@ -98,7 +100,46 @@ def predict(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write pictures with the outlines of what is found.")
     ] = False,
-    device: Annotated[str, typer.Option(help="`cpu`, or a GPU as `cuda`.", metavar="NAME")] = "cpu",
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Average over mirror images, in four times the time.")
+    ] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Let the network learn from the examples first.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Seconds for learning: whatever does best within them on examples that are left "
+            "out is taken, or with --tune the network alone. (default with --tune: 60, on a GPU 5)",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="Probability above which a label is found; `auto` is what suits the examples.",
+            metavar="SHARE",
+        ),
+    ] = "0.5",
+    fill_holes: Annotated[
+        bool, typer.Option("--fill-holes", help="Fill holes in each label.")
+    ] = False,
+    largest: Annotated[
+        bool, typer.Option("--largest", help="Keep only the largest part of each label.")
+    ] = False,
+    tell: Annotated[
+        bool,
+        typer.Option(
+            "--expect/--no-expect",
+            help="Say first how good it will be: some examples are found from the others.",
+        ),
+    ] = True,
+    summary: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for what is expected, chosen and why.", metavar="FILE"),
+    ] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Segment pictures or volumes as a few labelled ones show it.
 
@@ -117,6 +158,7 @@ def predict(
         from universeg.prediction.predict import predict as run
         from universeg.prediction.segmenter import Segmenter
         from universeg.prediction.writing import Outputs
+        from universeg.tuning.fitting import TUNING, WAYS
 
         console = terminal()
         labels = named_labels(label or ())
@@ -127,10 +169,15 @@ def predict(
             support_size=support_size,
             ensemble=ensemble,
             seed=seed,
+            flips=flips,
             device=device,
+            threshold=_threshold(threshold),
+            fill_holes=fill_holes,
+            largest=largest,
         )
         outputs = Outputs(out, probabilities, overlay)
-        request = Request(support, query, outputs, plane.value, labels)
+        ways = TUNING if tune else () if budget is None else WAYS
+        request = Request(support, query, outputs, plane.value, labels, ways, budget, tell, summary)
         report = run(segmenter, request, lambda line: say(console, line), listener(console))
         _summarise(report, out, console)
         if report.failures:
@@ -138,76 +185,51 @@ def predict(
 
 
 @app.command()
-def desk(
-    scans: Annotated[Path, typer.Argument(help="Folder of scans, or one of them.", metavar="PATH")],
-    support: Annotated[
-        Path | None, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
+def tune(
+    support: SupportOption,
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.", metavar="FILE")],
+    weights: WeightsOption = "v1",
+    window: WindowOption = None,
+    percentiles: PercentilesOption = None,
+    plane: AlongOption = PlaneOption.axial,
+    label: LabelOption = None,
+    support_size: SupportSizeOption = 64,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Seconds. (default: 60, on a GPU 5)", metavar="SECONDS"),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for all that is drawn and found. (default: beside the scans)",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="`v1`, `megamedical-base`, `megamedical-mini`, or a file.", metavar="PATH"
-        ),
-    ] = "megamedical-base",
-    window: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="Intensities that become black and white, for CT: `-500 1000`.",
-            metavar="LOW HIGH",
-        ),
-    ] = None,
-    percentiles: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="In place of a window, for MR: the percentiles of what is above zero, `0.5 99.5`.",
-            metavar="LOW HIGH",
-        ),
-    ] = None,
-    plane: Annotated[
-        PlaneOption, typer.Option(help="Volumes are predicted along this plane.")
-    ] = PlaneOption.axial,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A value in the masks and its name, `1=nucleus`; give it once for each label.",
-            metavar="VALUE=NAME",
-        ),
-    ] = None,
-    support_size: Annotated[int, typer.Option(min=1, help="Labelled slices seen at once.")] = 16,
-    device: Annotated[str, typer.Option(help="`cpu`, or a GPU as `cuda`.", metavar="NAME")] = "cpu",
-    host: Annotated[
-        str, typer.Option(help="Address of this machine for others; it takes TLS.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port. (default: any that is free)")
-    ] = 0,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, in PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
+    device: DeviceOption = None,
 ) -> None:
-    """Look at scans, correct what is found in them, and have the next ones found better.
+    """Let a network go on learning from a few labelled images, and keep it.
 
-    Opens a page in the browser, served from this machine and to it alone. Draw on two or three
-    scans, or give labelled ones with `--support`: the others are predicted, and each that you
-    accept or correct makes the next prediction better. Every stroke is kept; the same command goes
-    on from there.
+    What comes of it is used like any weights: `universeg predict --weights mine.safetensors`, with
+    examples as before. Some of them are left out at first; where the network does not find them
+    better than before, the weights stay as they were. Ctrl-C keeps the best so far.
     """
-    with errors_explained("the same command opens the desk again"):
-        _expect_desk()
-        from universeg.desk import command
+    with errors_explained("the same command begins anew"):
+        _expect_torch()
+        from megamedical.reporting.progress import listener
+        from universeg.prediction.labels import named_labels
+        from universeg.prediction.segmenter import Segmenter
+        from universeg.prediction.tune import TuneRequest
+        from universeg.prediction.tune import tune as run
 
-        settings = command.settings(weights, window, percentiles, support_size, plane.value, device)
-        tls = command.tls(tls_cert, tls_key)
-        command.run(
-            scans, support, out, settings, label or (), command.Place(host, port, tls), browser
+        console = terminal()
+        segmenter = Segmenter(
+            weights,
+            window=window,
+            percentiles=percentiles,
+            support_size=support_size,
+            seed=seed,
+            device=device,
         )
+        labels = named_labels(label or ())
+        request = TuneRequest(support, out, weights, plane.value, labels, budget, seed)
+        report = run(segmenter, request, lambda line: say(console, line), listener(console))
+        _summarise(report, out.parent, console)
+        if report.failures:
+            raise typer.Exit(INCOMPLETE)
 
 
 @app.command()
@@ -288,6 +310,19 @@ def info(
             typer.echo(yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False), nl=False)
 
 
+def _threshold(given: str) -> float | Literal["auto"]:
+    from megamedical.errors import MegaMedicalError
+
+    if given == "auto":
+        return "auto"
+    try:
+        return float(given)
+    except ValueError:
+        raise MegaMedicalError(
+            f"There is no threshold {given!r}", "Give one between 0 and 1, or `auto`."
+        ) from None
+
+
 def _expect_torch() -> None:
     from importlib.util import find_spec
 
@@ -297,19 +332,6 @@ def _expect_torch() -> None:
         raise MegaMedicalError(
             "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
         )
-
-
-def _expect_desk() -> None:
-    from importlib.util import find_spec
-
-    from megamedical.errors import MegaMedicalError
-
-    _expect_torch()
-    for name in ("fastapi", "uvicorn"):
-        if find_spec(name) is None:
-            raise MegaMedicalError(
-                f"{name} is not installed", "Install it with `pip install 'megamedical[desk]'`."
-            )
 
 
 def _summarise(report: Report, out: Path, console: Console) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board import wording
-from benchmark.standings import Leaderboard, Ranking, Standing
+from benchmark.standings import Ranking, Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,18 +28,19 @@ _POINT = 1 / 72  # inch; a point is a pixel of the drawing
 _LONGEST = 24  # letters of a method beside its bar
 
 
-def dice_by_support(board: Leaderboard) -> str:
-    """Mean Dice of each method against the number of labelled slices, with 95 % bands."""
-    sizes = sorted(ranking.support_size for ranking in board.rankings)
+def dice_by_support(rankings: Sequence[Ranking]) -> str:
+    """Mean Dice of each method of a track against the labelled slices, with 95 % bands."""
+    sizes = sorted(ranking.support_size for ranking in rankings)
     ends = (sizes[0] / 1.25, sizes[-1] * 1.25)
-    with _drawn_as_text("dice-by-support"):
-        figure = _figure(400, 270 + 18 * -(-len(board.methods) // 2))
+    methods = dict.fromkeys(one.method for ranking in rankings for one in ranking.standings)
+    with _drawn_as_text(f"dice-by-support-{rankings[0].track}"):
+        figure = _figure(400, 270 + 18 * -(-len(methods) // 2))
         axes = figure.subplots()
-        for number, method in enumerate(_in_order(board)):
+        for number, method in enumerate(methods):
             colour = f"#0d0d{number % _SERIES:02x}"
             found = [
                 (ranking.support_size, one)
-                for ranking in reversed(board.rankings)
+                for ranking in reversed(rankings)
                 for one in ranking.standings
                 if one.method == method and one.dice
             ]
@@ -60,14 +61,14 @@ def dice_by_support(board: Leaderboard) -> str:
         return _svg(figure)
 
 
-def bars(ranking: Ranking, task: str) -> str:
-    """The Dice of each method in a task, with 95 % intervals, in the order of the ranking."""
+def bars(ranking: Ranking, name: str) -> str:
+    """The Dice of each method in a dataset or a task, with 95 % intervals, as they are ranked."""
     standings = ranking.standings
-    with _drawn_as_text(f"{task}-{ranking.support_size}"):
+    with _drawn_as_text(f"{name}-{ranking.track}-{ranking.support_size}-{ranking.is_single}"):
         figure = _figure(340, 34 + 17 * len(standings))
         axes = figure.subplots()
         for place, one in enumerate(standings):
-            if estimate := one.tasks[task]:
+            if estimate := one.tasks[name] if name in one.tasks else one.datasets[name]:
                 value, low, high = (
                     100 * each for each in (estimate.value, estimate.low, estimate.high)
                 )
@@ -114,12 +115,6 @@ def _draw_bound(axes: Axes, one: Standing, ends: tuple[float, float]) -> None:
         value = 100 * one.dice.value
         label = f"{_cut(one.method)}, {wording.support(0)}"
         axes.plot(ends, [value] * 2, color=_FAINT, linewidth=1.2, linestyle="--", label=label)
-
-
-def _in_order(board: Leaderboard) -> Iterator[str]:
-    """The methods as they are ranked with the largest support, then those that are not there."""
-    ranked = [one.method for ranking in board.rankings for one in ranking.standings]
-    yield from dict.fromkeys(ranked)
 
 
 def _cut(name: str) -> str:

@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.board import charts, wording
+from benchmark.board import beside, charts, wording
 from benchmark.board.pictures import Pictures
 from benchmark.results import POOL
-from benchmark.standings import Leaderboard
+from benchmark.standings import Leaderboard, Ranking
 from megamedical.catalogue.datasets import catalog
+from megamedical.task_id import TaskId
 
 
 def as_page(board: Leaderboard, pictures: Pictures | None) -> str:
@@ -37,6 +38,8 @@ def as_page(board: Leaderboard, pictures: Pictures | None) -> str:
         pictures=pictures,
         templates=_numbered(pictures),
         say=wording,
+        beside=beside,
+        tasks_of=_tasks_of,
         charts=_charts(board),
         pool=POOL,
         commands=_commands(board),
@@ -48,15 +51,25 @@ def as_page(board: Leaderboard, pictures: Pictures | None) -> str:
 
 
 def _charts(board: Leaderboard) -> dict[str, Any]:
-    """The lines, where there are several support sizes, and the bars of each size and task."""
+    """The lines of each track with several support sizes, and bars of each dataset and task."""
+    tracks: dict[str, list[Ranking]] = {}
+    for ranking in board.rankings:
+        if not ranking.is_single:
+            tracks.setdefault(ranking.track, []).append(ranking)
     return {
-        "lines": charts.dice_by_support(board) if len(board.rankings) > 1 else "",
+        "lines": {
+            track: charts.dice_by_support(own) for track, own in tracks.items() if len(own) > 1
+        },
         "bars": {
-            (ranking.support_size, task): charts.bars(ranking, task)
+            (wording.anchor(ranking), name): charts.bars(ranking, name)
             for ranking in board.rankings
-            for task in ranking.tasks
+            for name in (*ranking.datasets, *ranking.tasks)
         },
     }
+
+
+def _tasks_of(ranking: Ranking, dataset: str) -> list[str]:
+    return [task for task in ranking.tasks if TaskId.parse(task).dataset == dataset]
 
 
 def _numbered(pictures: Pictures | None) -> dict[tuple[int, str, str], int]:
@@ -64,17 +77,33 @@ def _numbered(pictures: Pictures | None) -> dict[tuple[int, str, str], int]:
 
 
 def _commands(board: Leaderboard) -> str:
-    """What has to be typed to make the board again."""
+    """What has to be typed to make the board again: a run for each way in which methods were."""
     made = [said for entry in board.methods.values() for said in entry.provenance]
-    methods = [f"--method {shlex.quote(asked)}" for asked in sorted({said.asked for said in made})]
-    sizes = sorted(ranking.support_size for ranking in board.rankings if ranking.support_size)
-    options = [
+    runs: dict[tuple[str, ...], set[str]] = {}
+    for said in made:
+        runs.setdefault((*said.options,), set()).add(said.asked)
+    sizes = sorted({ranking.support_size for ranking in board.rankings if ranking.support_size})
+    shared = [
         f"--suite {shlex.quote(board.suite)} --store STORE --out results/",
-        *methods,
         " ".join(f"--support-size {size}" for size in sizes),
     ]
-    run = " \\\n    ".join(["megamedical-benchmark run", *filter(None, options)])
-    return f"{run}\nmegamedical-benchmark leaderboard results/ --store STORE --html board.html"
+    lines = [
+        " \\\n    ".join(
+            filter(
+                None,
+                [
+                    "megamedical-benchmark run",
+                    *shared,
+                    *(f"--method {shlex.quote(asked)}" for asked in sorted(methods)),
+                    " ".join(options),
+                ],
+            )
+        )
+        for options, methods in sorted(runs.items())
+    ]
+    return "\n".join(
+        [*lines, "megamedical-benchmark leaderboard results/ --store STORE --html board.html"]
+    )
 
 
 def _licences(board: Leaderboard) -> Iterator[tuple[str, str, str]]:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
-from benchmark.evaluation import unpacked
 from benchmark.ranking import with_labels
 from benchmark.results import ENSEMBLE, POOL, ResultsError
+from benchmark.runner import unpacked
 from benchmark.standings import Leaderboard
 from benchmark.suite import Suite
 from megamedical.store.store import Store

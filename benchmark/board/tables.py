@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
-from benchmark.board import wording
-from benchmark.standings import Estimate, Leaderboard, Ranking, Standing
+from benchmark.board import beside, wording
+from benchmark.judging.secondary import MEASURES
+from benchmark.standings import Entry, Estimate, Leaderboard, Ranking, Standing
 from benchmark.statistics import ALL
 from megamedical.reporting.cleaning import cell
 from megamedical.task_id import TaskId
@@ -19,14 +20,22 @@ if TYPE_CHECKING:
 _WORDS = ("Method", "Contamination")  # columns of words, the others being of figures
 
 
-def as_terminal(board: Leaderboard, ranking: Ranking) -> Table:
-    """A ranking as a table for Rich."""
+def as_terminal(board: Leaderboard, ranking: Ranking) -> Iterator[Table]:
+    """A ranking as tables for Rich: of those that were shown labelled slices, and of bounds."""
+    yield _terminal(board, ranking, wording.heading(ranking), ranking.shown)
+    if ranking.bounds:
+        yield _terminal(board, ranking, wording.BOUNDS, ranking.bounds)
+
+
+def _terminal(
+    board: Leaderboard, ranking: Ranking, title: str, standings: Sequence[Standing]
+) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    title = f"{board.suite}, {wording.support(ranking.support_size)}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(title), title_justify="left")
+    about = Text(f"{board.suite}, {title}")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=about, title_justify="left")
     mean = f"Dice, {board.of_how_many(ranking)}"
     figures = [
         mean,
@@ -36,13 +45,13 @@ def as_terminal(board: Leaderboard, ranking: Ranking) -> Table:
     ]
     for name in ["Rank", "Method", *figures, "Contamination"]:
         table.add_column(Text(name), justify="left" if name in _WORDS else "right")
-    for one in ranking.standings:
+    for one in standings:
         cells = [
             wording.rank(one.rank),
             _name(one),
             wording.with_interval(one.dice),
             *(wording.dice(found.value if found else None) for found in one.datasets.values()),
-            wording.gain(one.to_best),
+            _followed(wording.gain(one.to_best), wording.p_value(one.p_value)),
             wording.duration(one.seconds),
             board.methods[one.method].contamination.in_words,
         ]
@@ -69,10 +78,21 @@ def as_markdown(board: Leaderboard) -> str:
     parts = [f"# {_plain(title)}"]
     for ranking in board.rankings:
         parts += [
-            f"## With {wording.support(ranking.support_size)}",
+            f"## With {wording.heading(ranking)}",
+            *([wording.too_few(ranking.too_few)] if ranking.too_few else []),
+            markdown_table(_columns(board, ranking), [_cells(board, one) for one in ranking.shown]),
+        ]
+        if ranking.bounds:
+            cells = [_cells(board, one) for one in ranking.bounds]
+            parts += [f"### {wording.BOUNDS}", markdown_table(_columns(board, ranking), cells)]
+        others = beside.columns(board, ranking)
+        parts += [
+            "### Beside Dice",
             markdown_table(
-                _columns(board, ranking), [_cells(board, one) for one in ranking.standings]
+                ["Method", *(f"{each.head}, {each.more}" for each in others)],
+                [[one.method, *(each.cell(one) for each in others)] for one in ranking.standings],
             ),
+            "### By task",
             markdown_table(
                 ["Task", *(standing.method for standing in ranking.standings)],
                 [
@@ -97,7 +117,7 @@ def as_json(board: Leaderboard) -> str:
 
 def _columns(board: Leaderboard, ranking: Ranking) -> list[str]:
     mean = f"Dice, {board.of_how_many(ranking)}"
-    spent = ["Single draws", "To best", "Time / query", "Memory", "Contamination"]
+    spent = ["To best", "Time / query", "Memory", "Contamination"]
     return [
         "Rank",
         "Method",
@@ -109,12 +129,11 @@ def _columns(board: Leaderboard, ranking: Ranking) -> list[str]:
 
 def _cells(board: Leaderboard, one: Standing) -> list[str]:
     return [
-        _followed(wording.rank(one.rank), wording.ranks(one.rank)),
+        _followed(wording.rank(one.rank), wording.places(one.place)),
         _name(one),
         wording.with_interval(one.dice),
         *map(wording.with_interval, one.datasets.values()),
-        wording.dice(one.draws),
-        _followed(wording.gain(one.to_best), wording.gains(one.to_best)),
+        _followed(wording.gain(one.to_best), wording.gains(one.to_best, one.p_value)),
         wording.duration(one.seconds),
         wording.memory(one.memory),
         board.methods[one.method].contamination.in_words,
@@ -136,11 +155,14 @@ def _tidy(board: Leaderboard, ranking: Ranking) -> Iterator[dict[str, Any]]:
         shared = {
             "suite": board.suite,
             "protocol": board.protocol,
+            "track": ranking.track,
             "support_size": ranking.support_size,
             "method": standing.method,
             "version": about.version,
             "weights": about.weights,
             "uses_pool": standing.uses_pool,
+            "shares_support": standing.shares_support,
+            "supports": standing.supports,
         }
         yield {
             **shared,
@@ -151,20 +173,48 @@ def _tidy(board: Leaderboard, ranking: Ranking) -> Iterator[dict[str, Any]]:
             "of_datasets": len(board.suite_datasets),
             "cases": sum(standing.cases.values()),
             "missing": sum(standing.missing.values()),
-            **_estimate("rank", standing.rank),
+            "rank": standing.rank,
+            **_estimate("place", standing.place),
+            "first": standing.first,
             "draws": standing.draws,
             **_estimate("to_best", standing.to_best),
+            "p_value": standing.p_value,
+            **_measures(standing, ALL),
+            **_threshold(standing),
+            "expected": standing.expected,
+            **_expectation(entry),
+            "fit_seconds": standing.fit_seconds,
             "seconds": standing.seconds,
             "memory": standing.memory,
+            "devices": "; ".join(standing.devices),
             "contamination": entry.contamination.in_words,
         }
         for dataset, estimate in standing.datasets.items():
             own = {"dataset": dataset, "task": ALL, "patients": board.patients[dataset]}
-            yield {**shared, **own, **_estimate("dice", estimate)}
+            scores = _estimate("dice", estimate) | _measures(standing, dataset)
+            yield {**shared, **own, **scores}
         for task, estimate in standing.tasks.items():
             own = {"dataset": TaskId.parse(task).dataset, "task": task, "data": board.data[task]}
             counts = {"cases": standing.cases[task], "missing": standing.missing[task]}
-            yield {**shared, **own, **_estimate("dice", estimate), **counts}
+            scores = _estimate("dice", estimate) | _measures(standing, task)
+            yield {**shared, **own, **scores, **counts}
+
+
+def _measures(standing: Standing, level: str) -> dict[str, float | None]:
+    return {name: standing.measures.get(name, {}).get(level) for name in MEASURES}
+
+
+def _threshold(standing: Standing) -> dict[str, float | None]:
+    found = standing.best_threshold
+    values = (found.threshold, found.dice) if found else (None, None)
+    return dict(zip(("best_threshold", "dice_at_best_threshold"), values, strict=True))
+
+
+def _expectation(entry: Entry) -> dict[str, float | None]:
+    found = entry.expectation
+    values = (found.correlation, found.distance, found.points) if found else (None, None, None)
+    names = ("expected_correlation", "expected_distance", "expected_points")
+    return dict(zip(names, values, strict=True))
 
 
 def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:

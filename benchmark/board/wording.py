@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmark.results import POOL
-from benchmark.standings import FEW, Estimate, Leaderboard, Ranking, Standing
+from benchmark.standings import Estimate, Leaderboard, Ranking, Standing
 from megamedical.task_id import TaskId
 
 NOTHING = "–"
+BOUNDS = "Upper bounds, trained once on all labelled slices"
 MARK = "†"  # after what a note is on
 _MINUTE = 60
 
@@ -28,14 +29,29 @@ def with_interval(estimate: Estimate | None) -> str:
     return f"{dice(estimate.value)} ({interval(estimate)})" if estimate else NOTHING
 
 
-def rank(estimate: Estimate | None) -> str:
-    """A rank, `2` or, where methods are level, `2.5`."""
-    return f"{estimate.value:g}" if estimate else NOTHING
+def rank(value: int | None) -> str:
+    """A rank, `2`."""
+    return NOTHING if value is None else f"{value}"
 
 
-def ranks(estimate: Estimate | None) -> str:
-    """The interval of a rank, `1–3`."""
-    return f"{estimate.low:g}–{estimate.high:g}" if estimate else ""
+def places(estimate: Estimate | None) -> str:
+    """The places that a method has in resamples, `place 1–3`."""
+    if not estimate:
+        return ""
+    low, high = f"{estimate.low:g}", f"{estimate.high:g}"
+    return f"place {low}" if low == high else f"place {low}–{high}"
+
+
+def share(value: float | None) -> str:
+    """A share of resamples, `83 %`."""
+    return NOTHING if value is None else f"{100 * value:.0f} %"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value, `p = 0.03`."""
+    if value is None:
+        return ""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def gain(estimate: Estimate | None) -> str:
@@ -43,9 +59,10 @@ def gain(estimate: Estimate | None) -> str:
     return signed(estimate.value) if estimate else NOTHING
 
 
-def gains(estimate: Estimate | None) -> str:
-    """The interval of a difference, `−6.1 to −2.0`."""
-    return f"{signed(estimate.low)} to {signed(estimate.high)}" if estimate else ""
+def gains(estimate: Estimate | None, p: float | None = None) -> str:
+    """The interval of a difference, `−6.1 to −2.0`, and its p-value."""
+    said = f"{signed(estimate.low)} to {signed(estimate.high)}" if estimate else ""
+    return ", ".join(filter(None, (said, p_value(p))))
 
 
 def signed(value: float) -> str:
@@ -74,9 +91,25 @@ def support(size: int) -> str:
     return "1 labelled slice" if size == 1 else f"{size} labelled slices"
 
 
+def heading(ranking: Ranking) -> str:
+    """What is ranked together: `64 labelled slices, in context`."""
+    if ranking.support_size == POOL:
+        return support(POOL)
+    single = ", single draws" if ranking.is_single else ""
+    return f"{support(ranking.support_size)}, {ranking.track}{single}"
+
+
+def anchor(ranking: Ranking) -> str:
+    """The place of a ranking in a page."""
+    words = [ranking.track, f"{ranking.support_size}", *["single"] * ranking.is_single]
+    return "-".join(words).replace(" ", "-")
+
+
 def remark(standing: Standing) -> str:
     """What has to be known with a method's name."""
     remarks = ["trained on all labelled slices"] if standing.uses_pool else []
+    if standing.shares_support:
+        remarks.append(f"{_counted(standing.supports, 'draw')}, shared by all queries")
     if not standing.dice:
         remarks.append(f"incomplete ({standing.scored})")
     return ", ".join(remarks)
@@ -97,9 +130,15 @@ def marked(board: Leaderboard, dataset: str) -> str:
     return f"{dataset}\N{NO-BREAK SPACE}{MARK}" if dataset in board.small else dataset
 
 
-def patients(count: int) -> str:
-    """How many patients a dataset has."""
-    return _counted(count, "patient")
+def patients(board: Leaderboard, dataset: str) -> str:
+    """How many patients a dataset has, and whether that is too few to rank by it."""
+    count = board.patients[dataset]
+    return too_few(count) if dataset in board.small else _counted(count, "patient")
+
+
+def too_few(count: int) -> str:
+    """That nothing is ranked by so few patients."""
+    return f"n = {count}: too few to rank"
 
 
 def scored(standing: Standing, task: str) -> str:
@@ -107,26 +146,48 @@ def scored(standing: Standing, task: str) -> str:
     return f"{standing.cases[task] - standing.missing[task]} of {standing.cases[task]}"
 
 
-def highest(ranking: Ranking, task: str) -> float | None:
-    """The best mean Dice of a task, where methods are compared."""
+def highest(board: Leaderboard, ranking: Ranking, task: str) -> float | None:
+    """The best mean Dice of a task, where methods are compared and patients are enough."""
+    if TaskId.parse(task).dataset in board.small:
+        return None
     found = [one.tasks[task] for one in ranking.standings if not one.uses_pool]
     return max((each.value for each in found if each), default=None)
 
 
 def summary(board: Leaderboard) -> str:
     """The leaderboard in a few sentences."""
-    first = board.rankings[0]
     counts = f"{_counted(len(board.methods), 'method')} on {_counted(len(board.data), 'task')}"
-    said = f"{counts} of {board.of_how_many(first)}."
-    if not first.best:
-        return f"{said} No method has a score of every case."
-    best = first.standings[0]
-    found = board.methods[best.method].contamination.in_words
-    seen = "" if found == "none" else f" What its weights have seen of this data: {found}."
-    return (
-        f"{said} With {support(first.support_size)}, {best.method} does best: Dice "
-        f"{with_interval(best.dice)}.{seen}"
+    said = f"{counts} of {board.of_how_many(board.rankings[0])}."
+    first = {ranking.track: ranking for ranking in board.rankings[::-1]}
+    return " ".join([said, *(_headline(board, each) for each in list(first.values())[::-1])])
+
+
+def _headline(board: Leaderboard, ranking: Ranking) -> str:
+    """Who is first, and who cannot be told from it."""
+    if not ranking.best:
+        return f"With {heading(ranking)}, no method has a score of every case."
+    best = ranking.standings[0]
+    if ranking.too_few:
+        return f"With {heading(ranking)}, {too_few(ranking.too_few)}."
+    found = board.methods[best.method].contamination
+    seen = (
+        ""
+        if found.in_words == "no"
+        else f" What its weights have seen of this data: {found.in_words}."
     )
+    level = (
+        f", not distinguishable from {_listed(ranking.level)}, whose intervals overlap its own"
+        if ranking.level
+        else ""
+    )
+    return (
+        f"With {heading(ranking)}, {best.method} does best: Dice "
+        f"{with_interval(best.dice)}{level}.{seen}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def unfinished(board: Leaderboard, queries: Mapping[str, int]) -> str:
@@ -147,13 +208,32 @@ def notes(board: Leaderboard) -> Iterator[str]:
         f"{board.resamples:,} resamples of patients."
     )
     yield (
-        "Single draws: the same mean of the scores of single draws. To best: the difference to the "
-        "first of the ranked, in the same resamples."
+        "Rank: one more than the methods whose whole interval lies above, so that methods which "
+        "cannot be told from the best share its rank. Place: 95 % of resamples. To best: the "
+        "difference to the first, in the same resamples; p of a test of the signs of patients' "
+        "differences, Holm's correction for the number of methods."
     )
+    if any(ranking.too_few for ranking in board.rankings):
+        yield f"Of fewer than {board.least} patients nothing is ranked, whatever the means."
+    if len({ranking.track for ranking in board.rankings}) > 1:
+        yield (
+            "In context: weights stay as they are, whatever is shown. Tuned: they change with the "
+            "labelled slices. Each is ranked by itself."
+        )
+    if any(one.shares_support for one in standings):
+        yield (
+            "Methods that are too dear to be fitted for each query see draws that all queries of a "
+            "task share, and fewer; their time of fitting stands for itself."
+        )
+    if any(one.expected is not None for one in standings):
+        yield (
+            "Expected: the Dice that a method expected of queries from its labelled slices alone, "
+            "each found from the others."
+        )
     if board.small:
         yield (
-            f"{MARK} Fewer than {FEW} patients in {', '.join(board.small)}: intervals that they "
-            "are part of are too narrow."
+            f"{MARK} Fewer than {board.least} patients in {', '.join(board.small)}: intervals that "
+            "they are part of are too narrow."
         )
     if any(one.uses_pool for one in standings):
         yield (
@@ -165,8 +245,8 @@ def notes(board: Leaderboard) -> Iterator[str]:
             "A method that misses cases has no mean and no rank: those it misses are seldom easy."
         )
     yield (
-        "Contamination: held-out data that a method's weights have seen, or whose patients they "
-        "have seen elsewhere."
+        "Contamination: whether a method's weights have seen held-out slices, or other images of "
+        "those patients; undisclosed, where nobody says what they have seen."
     )
     if board.missing:
         absent = sorted({TaskId.parse(task).dataset for task in board.missing})
@@ -184,6 +264,12 @@ def origin(board: Leaderboard) -> Iterator[tuple[str, str]]:
     yield "Protocol", board.protocol
     if settings:
         yield "Draws", f"{settings.draws} supports of each query, seed {settings.seed}"
+        shared = {
+            one.supports for each in board.rankings for one in each.shown if one.shares_support
+        }
+        if shared:
+            said = " or ".join(map(str, sorted(shared)))
+            yield "Draws that queries share", f"{said} supports of each task, seed {settings.seed}"
         yield (
             "Splits",
             f"queries from {settings.evaluated}, supports from {settings.support}, "
@@ -196,6 +282,9 @@ def origin(board: Leaderboard) -> Iterator[tuple[str, str]]:
     made = [said for entry in board.methods.values() for said in entry.provenance]
     yield "Store", ", ".join(sorted({said.store_fingerprint for said in made}))
     yield "Hardware", "; ".join(sorted({said.hardware for said in made}))
+    devices = {name for each in board.rankings for one in each.standings for name in one.devices}
+    if devices:
+        yield "Devices", "; ".join(sorted(devices))
     yield "megamedical", ", ".join(sorted({said.package for said in made}))
     yield "Intervals", f"{board.resamples:,} resamples, seed {board.seed}"
     yield "Not in the results", ", ".join(board.missing) or "nothing is missing"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.machine.device import chosen
 from benchmark.method import About, Method, MethodError, Support
 
 if TYPE_CHECKING:
@@ -31,16 +32,28 @@ class Network(Method):
         self._about = about
 
     @property
+    def model(self) -> nn.Module:
+        """The model with its weights."""
+        return self._model
+
+    @property
     def about(self) -> About:
         """Name, paper, the weights and what they have seen."""
         return self._about
+
+    def to(self, device: str) -> None:
+        """Compute on another device."""
+        place = chosen(device)
+        self._model.to(place)
+        self.device = str(place)
 
     def fit(self, support: Support, seed: int) -> None:  # noqa: ARG002
         """Show the support; nothing is trained."""
         import torch
 
         self._support = tuple(
-            torch.from_numpy(each)[None, :, None] for each in (support.images, support.masks)
+            torch.from_numpy(each)[None, :, None].to(self.device)
+            for each in (support.images, support.masks)
         )
 
     def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,14 +61,18 @@ class Network(Method):
         import torch
 
         with torch.inference_mode():
-            parts = torch.split(torch.from_numpy(queries)[:, None], _AT_ONCE)
+            parts = torch.split(torch.from_numpy(queries)[:, None].to(self.device), _AT_ONCE)
             found: list[Tensor] = [self._model(part, *self._support).sigmoid() for part in parts]
-        return torch.cat(found)[:, 0].numpy()
+        return torch.cat(found)[:, 0].cpu().numpy()
 
 
-def universeg(weights: str = "v1") -> Network:
-    """UniverSeg, with the released weights or those of a file."""
-    return _load("universeg", weights)
+def universeg(asked: str = "v1") -> Method:
+    """UniverSeg: released weights or a file, alone or +forest, +tune=60s, +budget=60s, +expect."""
+    from benchmark.methods.learning import split, with_more
+
+    weights, more = split(asked)
+    network = _load("universeg", weights)
+    return with_more(network, more) if more else network
 
 
 def panet(weights: str) -> Network:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.method import About, Method, MethodError, Support
+from benchmark.machine.device import chosen
+from benchmark.method import About, Method, MethodError, Support, Track
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -34,6 +35,7 @@ class NnUNet(Method):
     are not: processes without a seed draw the batches.
     """
 
+    track = Track.TUNED
     uses_pool = True
 
     def __init__(self, trainer: str, release: str) -> None:
@@ -61,6 +63,10 @@ class NnUNet(Method):
             version=f"1-nnunetv2-{self._release}",
         )
 
+    def to(self, device: str) -> None:
+        """Train and predict on another device."""
+        self.device = str(chosen(device))
+
     def fit(self, support: Support, seed: int) -> None:
         """Plan, preprocess and train in a process of its own; no file of it remains.
 
@@ -70,9 +76,9 @@ class NnUNet(Method):
         with TemporaryDirectory(prefix="nnunet-") as scratch:
             folder = Path(scratch)
             _write_pool(support, folder / "nnUNet_raw" / _DATASET)
-            _train(self._trainer, seed, folder)
+            _train(self._trainer, seed, self.device, folder)
             trained = folder / "nnUNet_results" / _DATASET / f"{self._trainer}__nnUNetPlans__2d"
-            self._predictor = _predictor(trained)
+            self._predictor = _predictor(trained, self.device)
 
     def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """The softmax of the label, the mean over mirror images."""
@@ -129,7 +135,7 @@ def _write_pool(support: Support, folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def _train(trainer: str, seed: int, folder: Path) -> None:
+def _train(trainer: str, seed: int, device: str, folder: Path) -> None:
     """Let nnU-Net do its work in a folder; what it prints is shown only if it fails.
 
     Raises:
@@ -137,9 +143,10 @@ def _train(trainer: str, seed: int, folder: Path) -> None:
     """
     places = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
     log = folder / "output.txt"
+    training = [sys.executable, "-P", "-m", "benchmark.methods.nnunet_training"]
     with log.open("wb") as output:
         ended = subprocess.run(
-            [sys.executable, "-P", "-m", "benchmark.methods.nnunet_training", trainer, str(seed)],
+            [*training, trainer, str(seed), device],
             env={**os.environ, **{place: str(folder / place) for place in places}},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -154,14 +161,13 @@ def _train(trainer: str, seed: int, folder: Path) -> None:
         )
 
 
-def _predictor(trained: Path) -> nnUNetPredictor:
+def _predictor(trained: Path, device: str) -> nnUNetPredictor:
     """The network of a folder of results, ready to predict."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with redirect_stdout(io.StringIO()):
-        predictor = nnUNetPredictor(device=device, allow_tqdm=False)
+        predictor = nnUNetPredictor(device=torch.device(device), allow_tqdm=False)
         # It unpickles: safe, for our own process has just written that in a folder of ours alone.
         predictor.initialize_from_trained_model_folder(str(trained), ("all",))
     return predictor

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.method import About, Method, Support
+from benchmark.machine.device import chosen
+from benchmark.method import About, Method, Support, Track
+from benchmark.methods.budget import Budget
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from universeg.training.augmentation import Augmentation
 
+_BUDGET = Budget(600, "steps")
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
@@ -24,13 +27,14 @@ class Supervised(Method):
     Trained with bfloat16, its results are the same for a seed, a machine and a number of threads.
     """
 
+    track = Track.TUNED
     uses_pool = True
 
     def __init__(
         self,
         *,
         features: Sequence[int] = (16, 32, 64, 128, 128),
-        steps: int = 600,
+        budget: Budget = _BUDGET,
         batch: int = 8,
         rate: float = 0.003,
         kept_out: float = 0.15,
@@ -40,7 +44,7 @@ class Supervised(Method):
 
         Args:
             features: of each resolution of the network; each is half of the one before.
-            steps: of training.
+            budget: of training.
             batch: slices in a step.
             rate: of learning at its height, after three tenths of the steps.
             kept_out: share of the pool by which the weights are chosen, at least one slice; of a
@@ -48,24 +52,28 @@ class Supervised(Method):
             evaluations: how often that is done.
         """
         self._features = tuple(features)
-        self._steps = steps
+        self._budget = budget
         self._batch = batch
         self._rate = rate
         self._kept_out = kept_out
-        self._every = max(1, steps // evaluations)
+        self._every = max(1, budget.parts // evaluations)
 
     @property
     def about(self) -> About:
         """Name, paper, version."""
         return About(
-            "supervised",
+            self._name,
             follows="nnU-Net: Isensee et al., Nature Methods 2021, DOI 10.1038/s41592-020-01008-z",
             departs=(
                 f"One 2-D network of {len(self._features)} resolutions in place of five folds; "
-                f"{self._steps} steps of {self._batch} slices; AdamW on one cycle; "
+                f"{_in_words(self._budget)} of {self._batch} slices; AdamW on one cycle; "
                 "no deep supervision."
             ),
         )
+
+    def to(self, device: str) -> None:
+        """Train and predict on another device."""
+        self.device = str(chosen(device))
 
     def fit(self, support: Support, seed: int) -> None:
         """Train on all but a part of the pool, which decides which weights are kept."""
@@ -74,17 +82,24 @@ class Supervised(Method):
         order = np.random.default_rng(seed).permutation(len(support.images))
         held = max(1, round(self._kept_out * len(order)))
         chosen_by, learned = order[:held], order[held:] if len(order) > 1 else order
-        images, masks = torch.from_numpy(support.images), torch.from_numpy(support.masks)
+        images, masks = (
+            torch.from_numpy(each).to(self.device) for each in (support.images, support.masks)
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._network = _network(self._features, float(support.masks.mean()))
+            network = _network(self._features, float(support.masks.mean()))
+        self._network = network.to(self.device)
         self._train((images[learned], masks[learned]), (images[chosen_by], masks[chosen_by]), seed)
 
     def predict(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean of what the network finds in a query and in its mirror images."""
         import torch
 
-        return self._found(torch.from_numpy(queries)).numpy()
+        return self._found(torch.from_numpy(queries).to(self.device)).cpu().numpy()
+
+    @property
+    def _name(self) -> str:
+        return "supervised"
 
     def _train(
         self, learned: tuple[Tensor, Tensor], chosen_by: tuple[Tensor, Tensor], seed: int
@@ -96,21 +111,32 @@ class Supervised(Method):
         rng = np.random.default_rng((seed, 1))
         augmentation = _augmentation()
         optimiser = torch.optim.AdamW(self._network.parameters())
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self._rate, self._steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self._rate, self._budget.parts)
         best, kept = -1.0, self._weights()
-        for step in range(1, self._steps + 1):
+        before = judged = 0
+        for spent in self._budget.spent():
             images, masks = _batch(learned, self._batch, augmentation, rng)
             optimiser.zero_grad()
             loss = dice_and_cross_entropy(_logits(self._network, images), masks)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self._network.parameters(), 12)
             optimiser.step()
-            schedule.step()
-            if step % self._every == 0 or step == self._steps:
-                dice = self._judged(*chosen_by)
-                if dice >= best:
-                    best, kept = dice, self._weights()
+            for _ in range(before, spent):
+                schedule.step()
+            before = spent
+            if spent // self._every > judged // self._every:
+                best, kept = self._better(best, kept, chosen_by)
+                judged = spent
+        if judged < before:
+            best, kept = self._better(best, kept, chosen_by)
         self._network.load_state_dict(kept)
+
+    def _better(
+        self, best: float, kept: dict[str, Tensor], chosen_by: tuple[Tensor, Tensor]
+    ) -> tuple[float, dict[str, Tensor]]:
+        """The best Dice so far and its weights, those of now being judged."""
+        dice = self._judged(*chosen_by)
+        return (dice, self._weights()) if dice >= best else (best, kept)
 
     def _judged(self, images: Tensor, masks: Tensor) -> float:
         from universeg.training.losses import dice_score
@@ -137,6 +163,29 @@ class Supervised(Method):
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self._network.state_dict().items()}
+
+
+class UNetOnSupport(Supervised):
+    """Trains that network from nothing on the labelled slices that others are shown, and no more.
+
+    What a network that has learnt before must be better than.
+    """
+
+    shares_support = True
+    uses_pool = False
+
+    @property
+    def _name(self) -> str:
+        return f"unet-support-{self._budget}"
+
+
+def unet_support(budget: str = "600steps") -> UNetOnSupport:
+    """The U-Net of `supervised` trained on the labelled slices alone, for 600steps or, say, 60s."""
+    return UNetOnSupport(budget=Budget.of(budget))
+
+
+def _in_words(budget: Budget) -> str:
+    return f"{budget.amount} steps" if budget.unit == "steps" else f"{budget.amount} s of steps"
 
 
 def _network(features: Sequence[int], area: float) -> nn.Module:

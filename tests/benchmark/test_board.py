@@ -318,7 +318,7 @@ def test_print_shows_what_is_folded(opened):
     page = opened()
     assert page.locator("details[open]").count() == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details[open]").count() == page.locator("details").count() == 1
+    assert page.locator("details[open]").count() == page.locator("details").count() > 1
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
 

@@ -13,11 +13,12 @@ import pytest
 from places import FIXTURES, ROOT
 from tiny_store import SIZE, Discs, write_store
 
-from benchmark.cases import CaseReader, draw_support, find_cases
-from benchmark.evaluation import RunReport, run, unpacked
+from benchmark.cases import CaseReader, draw_shared_support, draw_support, find_cases
+from benchmark.evaluation import RunReport, run
+from benchmark.machine.peak_memory import peak_memory
 from benchmark.method import MethodError
-from benchmark.peak_memory import peak_memory
 from benchmark.results import ENSEMBLE, POOL, Provenance, read_results
+from benchmark.runner import unpacked
 from benchmark.suite import Suite, SuiteError
 from megamedical.building.workers import workers
 from megamedical.files.locking import InUseError
@@ -55,8 +56,8 @@ def store(tmp_path_factory):
 def _installed(tmp_path, monkeypatch):
     own_methods.install(tmp_path, own_methods.NAMES)
     monkeypatch.syspath_prepend(tmp_path)
-    for method in (own_methods.Told, own_methods.Also, own_methods.Greedy, own_methods.Hopeless):
-        monkeypatch.setattr(method, "shown", [])
+    for name in ("Told", "Also", "Greedy", "Tuned", "Hopeless"):
+        monkeypatch.setattr(getattr(own_methods, name), "shown", [])
 
 
 class Listening(Silence):
@@ -171,6 +172,54 @@ def test_a_method_of_the_pool_is_fitted_once_for_a_task(run_small, store):
     assert [len(support.images) for support, _ in own_methods.Greedy.shown] == [8, 8]
     with pytest.raises(MethodError, match="trained on all of the test split, which small eval"):
         run_small("greedy", suite=altered(support="test"), out="other")
+
+
+def test_what_is_dear_is_fitted_once_for_each_size_and_draw_of_a_task(run_small, store):
+    _, rows, _ = run_small("tuned", suite=altered(support_sizes=[2, 5], shared_draws=2))
+    fits = own_methods.Tuned.shown
+    assert [(len(support.images), seed) for support, seed in fits] == [
+        (size, draw) for _ in TASKS for size in (2, 5) for draw in (0, 1)
+    ]
+    for few, many in ((0, 2), (1, 3)):
+        np.testing.assert_array_equal(fits[many][0].masks[:2], fits[few][0].masks)
+    for task in find_cases(SUITE, store).tasks:
+        own = rows[(rows["task"] == task.task) & (rows["support_size"] == 5)]
+        drawn = [draw_shared_support(SUITE, task, draw, 5) for draw in range(2)]
+        assert not {each.patient for each in drawn[0]} & set(own["patient"])
+        reader = CaseReader(store, task.group)
+        means = [reader.support(examples).masks.mean(axis=0) for examples in drawn]
+        for query in task.queries:
+            truth = store.read(task.task, query.subject)[1] > 0.5
+            expected = [dice(mean > 0.5, truth) for mean in (*means, np.mean(means, axis=0))]
+            found = own[own["subject"] == query.subject]
+            assert found["draw"].tolist() == [0, 1, ENSEMBLE]
+            assert found["dice"].tolist() == pytest.approx(expected)
+            hoped = [mean.mean() for mean in (*means, np.mean(means, axis=0))]
+            assert found["expected"].tolist() == pytest.approx(hoped)
+    assert (rows["fit_seconds"] > 0).all()
+
+
+def test_rows_say_whose_the_support_was_and_what_became_of_weights(run_small):
+    for method, said in (
+        ("told", ("in context", "query", 3)),
+        ("tuned", ("tuned", "task", 3)),
+        ("greedy", ("in context", "pool", 1)),
+    ):
+        _, rows, _ = run_small(method)
+        found = rows[["track", "support", "draws"]].drop_duplicates()
+        assert list(found.itertuples(index=False, name=None)) == [said]
+        assert set(rows["device"]) == {"cpu"}
+        assert (rows["fit_seconds"] > 0).all() == (method != "told")
+
+
+def test_what_shares_a_support_is_not_mixed_with_other_numbers_of_draws(run_small):
+    _, before, _ = run_small("tuned")
+    report, after, _ = run_small("tuned", suite=altered(shared_draws=2))
+    assert all("made with another number of draws" in reason for _, reason in report.failures)
+    assert len(report.failures) == len(TASKS)
+    pd.testing.assert_frame_equal(after, before)
+    with pytest.raises(MethodError, match="trained on slices of the test split, which small eval"):
+        run_small("tuned", suite=altered(support="test"), out="other")
 
 
 def test_two_workers_make_the_rows_that_one_process_makes(run_small):

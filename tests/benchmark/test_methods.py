@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from benchmark.method import About, Method, MethodError, Support, make_method, method_names
+from benchmark.methods.budget import Budget
 from benchmark.methods.mean_mask import MeanMask
 from benchmark.methods.nearest import Nearest, similarity
 from benchmark.methods.network import Network
-from benchmark.methods.pixel_forest import PixelForest, filtered
+from benchmark.methods.pixel_forest import PixelForest
 from benchmark.methods.registration import Registration
 from benchmark.methods.supervised import Supervised
 from universeg.network.universeg import UniverSeg
+from universeg.tuning.pixels import filtered
 from universeg.weights.card import ModelCard
 from universeg.weights.models import save, save_model
 
@@ -54,7 +56,7 @@ def dice(found, truth):
 
 
 def tiny_supervised():
-    return Supervised(features=(8, 16, 16), steps=40, batch=4, evaluations=4)
+    return Supervised(features=(8, 16, 16), budget=Budget(40, "steps"), batch=4, evaluations=4)
 
 
 class Bright(torch.nn.Module):
@@ -177,7 +179,7 @@ def test_a_forest_computes_the_features_of_an_image_once(monkeypatch):
         computed.append(sigma)
         return filtered(image, sigma)
 
-    monkeypatch.setattr("benchmark.methods.pixel_forest.filtered", counting)
+    monkeypatch.setattr("universeg.tuning.pixels.filtered", counting)
     method = PixelForest(sigmas=(1.0,), trees=2)
     for _ in range(3):
         answer(method, SCATTERED)

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.method import About, make_method
 from benchmark.methods.nnunet import NnUNet
+from benchmark.methods.supervised import unet_support
 from benchmark.results import ENSEMBLE, read_results
 from universeg.weights.card import ModelCard
 from universeg.weights.models import make_model, model_names, save_model
@@ -49,6 +50,8 @@ def about_of(name: str, folder: Path) -> About:
     """
     if name == "nnunet":
         return NnUNet("nnUNetTrainer", release="").about
+    if name == "unet-support":
+        return unet_support().about
     if name not in model_names():
         return make_method(name).about
     path = folder / f"{name}.safetensors"
@@ -106,6 +109,13 @@ def test_the_example_is_a_method_like_the_others(example, tmp_path):
         in CliRunner().invoke(app, ["methods"]).output
     )
     assert len([line for line in example.splitlines() if line.strip()]) <= 22
+    file = re.search(r"--method (\S+\.py\S+)`", DOCUMENT.read_text())[1]
+    options[options.index("--out") + 1] = str(tmp_path / "other")
+    result = CliRunner().invoke(app, ["run", "--method", str(tmp_path / file), *options])
+    assert result.exit_code == 0, result.output
+    again, _ = read_results(tmp_path / "other")
+    costs = ["seconds", "memory"]
+    assert again.drop(columns=costs).equals(rows.drop(columns=costs))
 
 
 if __name__ == "__main__":

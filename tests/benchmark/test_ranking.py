@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tiny_store import Discs, write_store
 from typer.testing import CliRunner
 
+from benchmark.board import wording
 from benchmark.cli import app
 from benchmark.contamination import contamination
 from benchmark.method import About
@@ -78,11 +79,13 @@ def provenance(method, weights="", missing=(), **about):
     return Provenance(method, made, "2 cores", "0.1.0", "STORE", "f" * 64, missing)
 
 
-def board_of(*tables: pd.DataFrame, suite=None, missing=(), trained_on=None, resamples=200):
+def board_of(
+    *tables: pd.DataFrame, suite=None, missing=(), trained_on=None, resamples=200, least=1
+):
     rows = pd.concat(tables, ignore_index=True)
     methods = rows[["method", "weights"]].drop_duplicates().itertuples(index=False)
     made = [provenance(*each, missing, trained_on=trained_on or {}) for each in methods]
-    return leaderboard(rows, made, suite, resamples)
+    return leaderboard(rows, made, suite, resamples, least=least)
 
 
 def standing(board, method, size=4):
@@ -121,8 +124,8 @@ def test_intervals_and_ranks_are_the_bootstrap_of_the_ensembles():
         assert found == Estimate(each.mean, each.low, each.high)
     ranks = expected.ranks()
     for each in ranks[(ranks["dataset"] == ALL)].itertuples():
-        assert standing(board, each.method).rank == Estimate(each.rank, each.low, each.high)
-    order = [each.rank.value for each in board.rankings[0].standings]
+        assert standing(board, each.method).place == Estimate(each.rank, each.low, each.high)
+    order = [each.place.value for each in board.rankings[0].standings]
     assert order == sorted(order)
 
 
@@ -173,7 +176,7 @@ def test_a_method_trained_on_the_pool_is_beside_all_sizes_and_takes_no_place():
         assert [each.method for each in board.rankings[0].standings] == ["a", "b", "supervised"]
     only = board_of(best, table("other", size=POOL, draws=()))
     assert [ranking.support_size for ranking in only.rankings] == [POOL]
-    assert standing(only, "supervised", POOL).rank.value == 1
+    assert standing(only, "supervised", POOL).place.value == 1
 
 
 @pytest.mark.parametrize("lost", ["subject", "task", "score"])
@@ -185,13 +188,13 @@ def test_a_method_that_misses_cases_has_no_rank_and_the_others_keep_theirs(lost)
     }[lost]
     board = board_of(table("poor", poor), table("a"), table("b", moved(-0.1)))
     found = standing(board, "poor")
-    assert (found.dice, found.rank, found.to_best) == (None, None, None)
+    assert (found.dice, found.rank, found.place, found.to_best) == (None,) * 4
     assert (found.datasets["acdc"], found.tasks[RV]) == (None, None)
     assert found.datasets["wbc"].value == pytest.approx(0.8)
     assert found.scored == f"{4 if lost == 'task' else 5} of 6 cases"
     assert found.failed == (lost == "score")
     assert [each.method for each in board.rankings[0].standings] == ["a", "b", "poor"]
-    assert standing(board, "b").rank == Estimate(2, 2, 2)
+    assert standing(board, "b").place == Estimate(2, 2, 2)
     assert [each.reason for each in board.failures] == ["ValueError: it failed"] * found.failed
 
 
@@ -230,10 +233,73 @@ def test_no_rows_and_rows_of_nobody_are_refused():
 
 
 def test_datasets_of_few_patients_are_marked():
-    many = {task: {f"s{n}": n / 10 for n in range(10)} for task in (RV, LV)}
-    board = board_of(table("a", many | {CELL: HAND[CELL]}))
-    assert board.patients == {"acdc": 10, "wbc": 2}
+    many = {task: {f"s{n}": n / 20 for n in range(20)} for task in (RV, LV)}
+    board = board_of(table("a", many | {CELL: HAND[CELL]}), least=20)
+    assert board.patients == {"acdc": 20, "wbc": 2}
     assert board.small == ("wbc",)
+
+
+def test_few_patients_are_not_ranked_and_the_headline_says_so():
+    board = board_of(table("a"), table("b", moved(-0.1)), least=20)
+    (ranking,) = board.rankings
+    assert [(one.method, one.rank) for one in ranking.standings] == [("a", None), ("b", None)]
+    assert ranking.too_few == 4
+    assert "n = 4: too few to rank" in wording.summary(board)
+    assert "does best" not in wording.summary(board)
+
+
+def spread(mean, count=24):
+    """Dice of many patients around a mean, the same around every mean."""
+    around = np.linspace(-0.1, 0.1, count)
+    return {CELL: {f"c{n}": mean + each for n, each in enumerate(around)}}
+
+
+def test_methods_whose_intervals_overlap_share_a_rank_and_the_headline_names_them():
+    board = board_of(
+        table("best", spread(0.8)), table("near", spread(0.79)), table("far", spread(0.5)), least=20
+    )
+    ranks = {one.method: one.rank for one in board.rankings[0].standings}
+    assert ranks == {"best": 1, "near": 1, "far": 3}
+    assert "not distinguishable from near" in wording.summary(board)
+    assert "far" not in wording.summary(board)
+    assert standing(board, "best").first == 1
+    assert standing(board, "far").first == 0
+
+
+@pytest.mark.parametrize("track", ["in context", "tuned"])
+def test_tracks_are_ranked_each_by_itself_and_bounds_beside_both(track):
+    board = board_of(
+        table("a", track="in context", support="query"),
+        table("b", moved(0.1), track="tuned", support="task"),
+        table("pool", moved(0.2), size=POOL, draws=(), track="tuned", support="pool"),
+    )
+    assert [ranking.track for ranking in board.rankings] == ["in context", "tuned"]
+    (ranking,) = [each for each in board.rankings if each.track == track]
+    (shown,), (bound,) = ranking.shown, ranking.bounds
+    assert (shown.method, bound.method) == ({"in context": "a", "tuned": "b"}[track], "pool")
+    assert (shown.place, shown.to_best, bound.rank) == (Estimate(1, 1, 1), None, None)
+    assert shown.shares_support == (track == "tuned")
+
+
+def test_single_draws_and_ensembles_are_never_ranked_together():
+    board = board_of(table("many"), table("one", moved(0.1), draws=()))
+    kinds = [(each.is_single, [one.method for one in each.shown]) for each in board.rankings]
+    assert kinds == [(False, ["many"]), (True, ["one"])]
+    assert [one.supports for each in board.rankings for one in each.shown] == [2, 1]
+
+
+def test_what_was_expected_stands_beside_what_came():
+    hoped = {0: 0.1, 1: 0.2, ENSEMBLE: 0.15}
+    rows = table("a", draws=(0.3, 0.4)).assign(expected=lambda rows: rows["draw"].map(hoped))
+    rows["expected"] += rows["task"].map({RV: 0.0, LV: 0.5, CELL: 0.4})
+    board = board_of(rows, table("b"))
+    found = board.methods["a"].expectation
+    assert standing(board, "a").expected == pytest.approx(0.15 + (0.25 + 0.4) / 2)
+    dice, expected = [0.3, 0.4] * 3, [0.1, 0.2, 0.6, 0.7, 0.5, 0.6]
+    assert found.points == 6
+    assert found.correlation == pytest.approx(np.corrcoef(dice, expected)[0, 1])
+    assert found.distance == pytest.approx(np.abs(np.subtract(dice, expected)).mean())
+    assert (standing(board, "b").expected, board.methods["b"].expectation) == (None, None)
 
 
 def test_weights_tell_methods_of_one_name_apart():
@@ -251,22 +317,22 @@ def test_weights_tell_methods_of_one_name_apart():
 @pytest.mark.parametrize(
     ("weights", "trained_on", "held_out", "words"),
     [
-        ("", [], ["acdc/challenge2017"], "none"),
-        ("w", [], ["acdc/challenge2017"], "not stated"),
-        ("w", ["msd/liver"], ["acdc/challenge2017"], "none"),
-        ("w", ["acdc/challenge2017"], ["acdc/challenge2017", "wbc/cv"], "acdc/challenge2017"),
-        ("w", ["wbc/jtsc"], ["wbc/cv"], "other groups of wbc"),
-        ("w", ["stare/ah"], ["stare/vk"], "patients of stare/vk"),
+        ("", [], ["acdc/challenge2017"], "no"),
+        ("w", [], ["acdc/challenge2017"], "undisclosed"),
+        ("w", ["msd/liver"], ["acdc/challenge2017"], "no"),
+        ("w", ["acdc/challenge2017"], ["acdc/challenge2017", "wbc/cv"], "yes: acdc/challenge2017"),
+        ("w", ["wbc/jtsc"], ["wbc/cv"], "no, but other groups of wbc"),
+        ("w", ["stare/ah"], ["stare/vk"], "yes: patients of stare/vk"),
         (
             "w",
             ["scd/laf-pre"],
             ["scd/laf-post", "scd/las"],
-            "patients of scd/laf-post; other groups of scd",
+            "yes: patients of scd/laf-post; other groups of scd",
         ),
-        ("w", ["cdemris/pre"], ["scd/laf-pre", "scd/las"], "patients of scd/laf-pre"),
-        ("w", ["scd/laf-post"], ["cdemris/post"], "patients of cdemris/post"),
-        ("w", ["synthetic/task-0000"], ["synthetic/task-0001"], "none"),
-        ("w", ["synthetic/task-0001"], ["synthetic/task-0001"], "synthetic/task-0001"),
+        ("w", ["cdemris/pre"], ["scd/laf-pre", "scd/las"], "yes: patients of scd/laf-pre"),
+        ("w", ["scd/laf-post"], ["cdemris/post"], "yes: patients of cdemris/post"),
+        ("w", ["synthetic/task-0000"], ["synthetic/task-0001"], "no"),
+        ("w", ["synthetic/task-0001"], ["synthetic/task-0001"], "yes: synthetic/task-0001"),
     ],
 )
 def test_what_weights_have_seen_is_told(weights, trained_on, held_out, words):
@@ -316,12 +382,14 @@ def test_the_command_writes_the_same_figures_everywhere(results, tmp_path):
     of_all = {row["method"]: row for row in rows if row["dataset"] == ALL}
     assert float(of_all["a"]["dice"]) == pytest.approx(0.65)
     assert float(of_all["b|<b>[red]"]["to_best"]) == pytest.approx(-0.1)
-    assert float(of_all["b|<b>[red]"]["rank"]) == 2
+    assert float(of_all["b|<b>[red]"]["place"]) == 2
+    assert of_all["a"]["rank"] == ""
     assert (of_all["a"]["datasets"], of_all["a"]["of_datasets"]) == ("2", "3")
     assert len(rows) == 2 * (1 + 2 + 3)
     text = paths["md"].read_text()
-    first = next(line for line in text.splitlines() if line.startswith("| 1 "))
-    assert first.startswith("| 1 (1–1) | a | 65.0 (")
+    first = next(line for line in text.splitlines() if "| a | 65.0 (" in line)
+    assert first.startswith("| – (place 1) | a | 65.0 (")
+    assert "n = 4: too few to rank" in text
     assert r"b\|\<b\>\[red\]" in text
     assert "f" * 64 in text
     parsed = json.loads(run(results, "--json").stdout)

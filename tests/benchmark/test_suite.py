@@ -89,6 +89,7 @@ NO_CHANGES = {
     "citation": {"doi": "10.1000/1"},
     "notes": "A note.",
     "support_sizes": [2, 4],
+    "shared_draws": 7,
 }
 
 

@@ -20,8 +20,8 @@ from universeg.desk.masks import Masks
 from universeg.desk.tasks import Settings
 from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
-from universeg.prediction.segmenter import label_values
-from universeg.prediction.support import Example, Support
+from universeg.prediction.showing import label_values
+from universeg.tuning.support import Example, Support
 from universeg.weights.models import load_universeg
 
 Planes = NDArray[np.float32]

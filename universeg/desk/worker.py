@@ -20,7 +20,7 @@ from universeg.desk.finding import (
 )
 from universeg.desk.masks import Masks
 from universeg.desk.tasks import Done, Found, Progress, Ready, Stop, Task, Unable, Workplace
-from universeg.prediction.support import Example
+from universeg.tuning.support import Example
 
 _NICE = 10  # so that the page and the server come first
 

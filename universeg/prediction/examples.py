@@ -19,8 +19,8 @@ from megamedical.reading.text_tables import read_table
 from megamedical.reading.vocabulary import IMAGE, MASK
 from universeg.prediction.inputs import Input, inputs_at
 from universeg.prediction.labels import expect_no_shades, only
-from universeg.prediction.segmenter import expect_same_size, label_values
-from universeg.prediction.support import SupportError
+from universeg.prediction.showing import expect_same_size, label_values
+from universeg.tuning.support import SupportError
 
 _IMAGE_FOLDER = re.compile(f"({IMAGE})(tr)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(f"({MASK})(tr)?", re.IGNORECASE)

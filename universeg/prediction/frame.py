@@ -21,14 +21,13 @@ from megamedical.processing.intensity import Range, intensity_range, standard_pl
 from megamedical.processing.slicing import AXIS_OF_PLANE, PICTURE, shrink, soft_mask, upright
 from megamedical.reading.scan import LabelMap, Scan
 
-RESOLUTION = 128  # pixels of a side, as the released weights were trained
+RESOLUTION = 128  # pixels of a side, as the released weights were trained; others say their own
 
 Ends = tuple[float, float]
 
 _NATIVE = Group(modality="mri", dimension=2, labels={1: "any"})  # scans that keep their grid
 _SQUASHED = 1.03  # ratio of the two spacings of a plane that is not seen as it is
 _FINEST = 2048  # points along the longest axis; more than that are lost on so few pixels
-_ALONE = Axis(1, np.zeros(1), 0, 1, RESOLUTION)  # across a single plane
 _FIRST = np.zeros(1, dtype=np.int64)
 
 
@@ -68,9 +67,16 @@ class Frame:
     rows: Axis
     columns: Axis
     intensities: Range
+    resolution: int = RESOLUTION
 
     @classmethod
-    def of(cls, scan: Scan, plane: str, rule: Intensity | None = None) -> Frame:
+    def of(
+        cls,
+        scan: Scan,
+        plane: str,
+        rule: Intensity | None = None,
+        resolution: int = RESOLUTION,
+    ) -> Frame:
         """The frame of a scan; a volume's planes are padded to its longest side, as in the store.
 
         Planes whose pixels are not square, as across thick slices, are seen on an isotropic grid.
@@ -78,22 +84,23 @@ class Frame:
         Raises:
             SubjectError: the image holds NaN, is constant, or has nothing in the range of the rule.
         """
-        axes = standard_axes(scan, _group_of(scan, plane), RESOLUTION)
+        axes = standard_axes(scan, _group_of(scan, plane), resolution)
         intensities = intensity_range(scan, axes, rule)
         along = AXIS_OF_PLANE.get(plane)
         rows, columns = (axis for number, axis in enumerate(axes) if number != along)
-        return cls(plane, rows, columns, intensities)
+        return cls(plane, rows, columns, intensities, resolution)
 
     def image(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """A plane (H, W) of the scan as (128, 128) float32 in [0, 1]."""
-        axes = (_ALONE, self.rows, self.columns)
+        """A plane (H, W) of the scan as (R, R) float32 in [0, 1], R being the resolution."""
+        alone = Axis(1, np.zeros(1), 0, 1, self.resolution)  # across a single plane
+        axes = (alone, self.rows, self.columns)
         (pixels,) = standard_planes(values[np.newaxis], axes, 0, _FIRST)
         scaled = self.intensities.scale(pixels)
         return upright(shrink(scaled, self.rows, self.columns), self.plane)
 
     def masks(self, values: NDArray[Any], labels: Sequence[int]) -> NDArray[np.float32]:
-        """A plane (H, W) of label values as one soft mask a label: (L, 128, 128) in [0, 1]."""
-        masks = np.zeros((len(labels), RESOLUTION, RESOLUTION), dtype=np.float32)
+        """A plane (H, W) of label values as one soft mask a label: (L, R, R) in [0, 1]."""
+        masks = np.zeros((len(labels), self.resolution, self.resolution), dtype=np.float32)
         if not values.any():  # as most planes of a volume
             return masks
         segmentation = LabelMap(values, {str(value): (value,) for value in labels})
@@ -105,7 +112,7 @@ class Frame:
         return masks
 
     def restore(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Maps (L, 128, 128) on the scan's own grid, interpolated linearly: (L, H, W)."""
+        """Maps (L, R, R) on the scan's own grid, interpolated linearly: (L, H, W)."""
         rows, columns = _back(self.rows), _back(self.columns)
         return np.stack([rows @ upright(pixels, self.plane) @ columns.T for pixels in maps])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.task_id import slug
-from universeg.prediction.support import Example, SupportError
+from universeg.tuning.support import Example, SupportError
 
 _FEWEST = 3  # shades
 _SET = {1, 255, 65535}  # how masks of one label write its foreground, in one bit, eight and sixteen

@@ -16,12 +16,16 @@ from megamedical.processing.intensity import Range
 from megamedical.processing.slicing import PICTURE
 from megamedical.reading.scan import Scan
 from megamedical.reporting.progress import Listener, Silence, Step
-from universeg.prediction.examples import Pair, find_pairs, read_example, scans_in
+from universeg.prediction.deciding import Prediction
+from universeg.prediction.examples import Pair, Pairing, find_pairs, read_example, scans_in
 from universeg.prediction.frame import Frame
 from universeg.prediction.inputs import Input
-from universeg.prediction.segmenter import Prediction, Segmenter
-from universeg.prediction.support import SupportError
+from universeg.prediction.progress import by_the_clock
+from universeg.prediction.segmenter import Segmenter
+from universeg.prediction.telling import tell, write_summary
 from universeg.prediction.writing import Outputs, Query
+from universeg.tuning.fitting import default_budget
+from universeg.tuning.support import SupportError
 
 _AT_ONCE = 16  # pictures in memory together; volumes come one by one
 _SHOWN = 16  # labels
@@ -34,7 +38,9 @@ _SET = {1, 255}  # one label, unless a mask holds both
 class Request:
     """What is asked for: predict every scan of `query` from the examples of `support`.
 
-    `labels` names the values in the masks that are looked for; by default all are.
+    `labels` names the values in the masks that are looked for; by default all are. `ways` are ways
+    to learn from the examples, for `budget` seconds; by default nothing is learnt. `tells` says
+    whether it is told how good predictions will be; that takes as long as some predictions.
     """
 
     support: Path
@@ -42,6 +48,10 @@ class Request:
     outputs: Outputs
     plane: str = "axial"
     labels: Mapping[int, str] = field(default_factory=dict)
+    ways: Collection[str] = ()
+    budget: float | None = None
+    tells: bool = True
+    summary: Path | None = None
 
 
 @dataclass
@@ -100,15 +110,21 @@ def predict(
     _mention_colour([*(pair.image for pair in pairing.pairs), *files], say)
 
     report = Report(say)
-    are_pictures = pairing.pairs[0].image.dimension == 2
-    plane = PICTURE if are_pictures else request.plane
-    ranges: list[Range] = []
-    with listener.stage("Read", len(pairing.pairs), "examples") as step:
-        examples = _examples(segmenter, pairing.pairs, plane, request.labels, ranges, report, step)
-        segmenter.fit_scans(examples, request.labels)
+    plane = plane_of(pairing, request.plane)
+    are_pictures = plane == PICTURE
+    ranges = read_examples(segmenter, pairing, plane, request.labels, report, listener)
     _mention_labels(segmenter, say)
+    if request.ways:
+        budget = default_budget(segmenter.device) if request.budget is None else request.budget
+        with by_the_clock(listener, "Learn", budget):
+            segmenter.learn(request.ways, budget, say)
     _mention_draws(segmenter, say)
     _expect_own_targets(files, pairing.pairs, request.outputs, segmenter.labels.values())
+    if request.tells:
+        tell(segmenter, say)
+    if request.summary:
+        write_summary(segmenter, request.summary)
+        report.written.append(request.summary)
     usual = Range(*np.median([(each.low, each.high) for each in ranges], axis=0).tolist())
     at_once = _AT_ONCE if are_pictures else 1
     with listener.stage("Predict", len(files), "files") as step:
@@ -121,6 +137,31 @@ def predict(
             for file in batch:
                 step(file.path.name)
     return report
+
+
+def plane_of(pairing: Pairing, plane: str) -> str:
+    """The plane along which examples are cut; pictures have one alone."""
+    return PICTURE if pairing.pairs[0].image.dimension == 2 else plane
+
+
+def read_examples(
+    segmenter: Segmenter,
+    pairing: Pairing,
+    plane: str,
+    labels: Mapping[int, str],
+    report: Report,
+    listener: Listener,
+) -> list[Range]:
+    """Show a segmenter the examples that can be used; the ranges of their intensities.
+
+    Raises:
+        SupportError: none can be used.
+    """
+    ranges: list[Range] = []
+    with listener.stage("Read", len(pairing.pairs), "examples") as step:
+        examples = _examples(segmenter, pairing.pairs, plane, labels, ranges, report, step)
+        segmenter.fit_scans(examples, labels)
+    return ranges
 
 
 def _examples(
@@ -162,6 +203,11 @@ def _queries(
                 report.say(
                     f"Warning: {file.path.name} has intensities from {own.low:g} to {own.high:g}, "
                     f"the examples from {usual.low:g} to {usual.high:g}: are they of one kind?"
+                )
+            if segmenter.is_unlike(scan, frame):
+                report.say(
+                    f"Warning: {file.path.name} looks like none of the examples: "
+                    "what is found in it may be wrong"
                 )
             yield Query(file, scan, volume, frame)
 

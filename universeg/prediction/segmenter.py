@@ -1,44 +1,36 @@
-"""Segment images from a few labelled examples, without training anything."""
+"""Segment images from a few labelled examples: in context, or after learning from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from megamedical.errors import MegaMedicalError, SubjectError
+from megamedical.errors import MegaMedicalError
 from megamedical.processing.slicing import PICTURE
 from megamedical.reading.images import whole_numbers
-from megamedical.reading.luma import luma
 from megamedical.reading.scan import Scan
+from megamedical.spread import spread
+from universeg.network.devices import moved, usual_device
+from universeg.prediction.deciding import Cleaning, Prediction, decide, softmax
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.prediction.labels import with_one_foreground
-from universeg.prediction.support import Example, Support, SupportError
-from universeg.weights.models import load_universeg
+from universeg.prediction.showing import picture, shown
+from universeg.tuning.expectation import Expectation
+from universeg.tuning.finder import Finder
+from universeg.tuning.fitting import TUNING, WAYS, Fitted, expect
+from universeg.tuning.fitting import fit as learn
+from universeg.tuning.in_context import InContext
+from universeg.tuning.likeness import Likeness
+from universeg.tuning.support import Support, SupportError
+from universeg.weights.models import load_model, resolution_of
 
 _AT_ONCE = 16  # queries in one batch
-_ABSENT = -100.0  # the logit of a label that no picked plane shows: a probability of nothing
-_MOST = 64  # labels; more are grey values, not labels
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What was found in one scan, on the scan's own grid.
-
-    `mask` holds the most likely label of each pixel, by its value in the support masks, 0 being the
-    background. `probabilities` is (L, ...) float32 in [0, 1], in the order of `labels`; with the
-    background they sum to 1.
-    """
-
-    mask: NDArray[np.integer]
-    probabilities: NDArray[np.float32]
-    labels: Mapping[int, str]
+_LOOKED_AT = 5  # planes of a volume that are held against the examples
 
 
 class Segmenter:
@@ -56,33 +48,56 @@ class Segmenter:
         support_size: int = 64,
         ensemble: int = 1,
         seed: int = 0,
-        device: str = "cpu",
+        flips: bool = False,
+        device: str | None = None,
+        threshold: float | Literal["auto"] = 0.5,
+        fill_holes: bool = False,
+        largest: bool = False,
     ) -> None:
         """Load the network.
 
         Args:
-            weights: `v1`, a file of weights, or a network.
+            weights: `v1`, a file of weights of any model, or a network; a network is shown slices
+                of 128 × 128, a file those of the resolution that its card says.
             window: the intensities that become 0 and 1, for CT in HU; by default those of the
                 darkest and the brightest voxel of each scan.
             percentiles: of the voxels above zero of each scan, in place of a window, for MR:
                 `(0.5, 99.5)`.
             support_size: labelled slices that the network sees at once.
             ensemble: draws of so many slices whose predictions are averaged, where there are more.
-            seed: of the draws.
-            device: as PyTorch names it.
+            seed: of the draws, and of what is learnt.
+            flips: whether mirror images are averaged, unless it learns; takes four times as long.
+            device: as PyTorch names it; by default a GPU where there is one.
+            threshold: of a label's probability, between 0 and 1; `auto` is what suits the examples.
+            fill_holes: of each label.
+            largest: whether only the largest part of each label is kept.
 
         Raises:
-            WeightsError: there is no such file, or it does not hold the weights of a UniverSeg.
-            MegaMedicalError: there is no such device, or no such range of intensities.
+            WeightsError: there is no such file, or it does not hold the weights of a model.
+            ModelError: they are of a model that is not installed.
+            MegaMedicalError: there is no such device, range or threshold.
         """
+        if threshold != "auto" and not 0 < threshold < 1:
+            raise MegaMedicalError(
+                f"There is no threshold {threshold:g}", "Give one between 0 and 1, or `auto`."
+            )
         self._rule = intensity_rule(window, percentiles)
-        model = weights if isinstance(weights, nn.Module) else load_universeg(weights)
-        self._model = _moved(model.eval(), device)
-        self._device = device
+        if isinstance(weights, nn.Module):
+            model, self.resolution = weights, RESOLUTION
+        else:
+            model, self.resolution = load_model(weights), resolution_of(weights)
+        self.device = device or usual_device()
+        self.model = moved(model.eval(), self.device)
         self.support_size = support_size
         self.ensemble = ensemble
         self._seed = seed
+        self._flips = flips
+        self._threshold = threshold
+        self._cleaning = Cleaning(fill_holes, largest)
         self._support: Support | None = None
+        self._learnt: Fitted | None = None
+        self._expected: Mapping[str, Expectation] | None = None
+        self._likeness: Likeness | None = None
         self._alike: list[int] = []
 
     def fit(
@@ -90,13 +105,18 @@ class Segmenter:
         support_images: Sequence[NDArray[Any]],
         support_masks: Sequence[NDArray[Any]],
         labels: Mapping[int, str] | None = None,
+        *,
+        tune: bool = False,
+        budget: float | None = None,
     ) -> Self:
-        """Take labelled pictures for examples; nothing is trained.
+        """Take labelled pictures for examples; nothing is trained unless it is asked for.
 
         Args:
             support_images: grey (H, W) or colour (H, W, 3), of any size and range.
             support_masks: (H, W) whole numbers, 0 the background; each of its image's size.
             labels: names of the values in the masks; by default all of them, as `label 1`.
+            tune: whether the network goes on learning from them, see `learn`.
+            budget: seconds for it; without `tune`, whatever does best within them is taken.
 
         Raises:
             SupportError: there are no examples, masks without images, or nothing but background.
@@ -108,21 +128,20 @@ class Segmenter:
                 f"{len(support_images)} images came with {len(support_masks)} masks",
                 "Give each image its mask, in the same order.",
             )
-        scans = [_picture(image) for image in support_images]
+        scans = [picture(image) for image in support_images]
         masks = [
             whole_numbers(np.asarray(mask), Path(f"mask {number}"))
             for number, mask in enumerate(support_masks)
         ]
         frames = (self.frame_of(scan) for scan in scans)
-        return self.fit_scans(zip(scans, masks, frames, strict=True), labels)
+        self.fit_scans(zip(scans, masks, frames, strict=True), labels)
+        if tune or budget is not None:
+            self.learn(TUNING if tune else WAYS, budget)
+        return self
 
     def frame_of(self, scan: Scan, plane: str = PICTURE) -> Frame:
-        """How the network will see a picture, or the planes of a volume.
-
-        Raises:
-            SubjectError: the image is constant, holds NaN, or has nothing in the window.
-        """
-        return Frame.of(scan, plane, self._rule)
+        """How the network will see a picture, or the planes of a volume; see `Frame.of`."""
+        return Frame.of(scan, plane, self._rule, self.resolution)
 
     def fit_scans(
         self,
@@ -135,11 +154,11 @@ class Segmenter:
             SupportError: see `fit`.
             SubjectError: see `fit`.
         """
-        drawn = [_example(scan, mask, frame) for scan, mask, frame in examples]
-        shown, self._alike = with_one_foreground(drawn, labels or ())
-        if not shown:
+        drawn = [shown(scan, mask, frame) for scan, mask, frame in examples]
+        taken, self._alike = with_one_foreground(drawn, labels or ())
+        if not taken:
             raise SupportError("There are no examples", "Give at least one image with its mask.")
-        found = sorted({value for example in shown for value in example.masks})
+        found = sorted({value for example in taken for value in example.masks})
         if not found:
             raise SupportError(
                 "All masks are empty", "Mark what is to be found with 1 (or 255), the rest with 0."
@@ -151,13 +170,71 @@ class Segmenter:
                     f"No mask shows {name} (value {value})",
                     "Leave the label out, or add an example that has it.",
                 )
-        self._support = Support(shown, names, self.support_size, self._seed)
+        self._support = Support(taken, names, self.support_size, self._seed)
+        self._learnt = self._expected = self._likeness = None
         return self
+
+    def learn(
+        self,
+        ways: Collection[str] = WAYS,
+        budget: float | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Fitted:
+        """Learn from the examples for a while; what is predicted then comes of it.
+
+        Some are left out at first, to see what pays. Ctrl-C ends it early, with the best so far.
+
+        Args:
+            ways: of `universeg.tuning.fitting.WAYS`: `forest`, `branch`, `tuned`.
+            budget: seconds; by default 60 on a CPU, 5 on a GPU.
+            say: takes what happens.
+
+        Returns:
+            what was chosen, and why.
+
+        Raises:
+            SupportError: `fit` was not called.
+        """
+        self._learnt = learn(
+            self.model,
+            self._fitted,
+            ways=ways,
+            budget=budget,
+            seed=self._seed,
+            device=self.device,
+            say=say,
+        )
+        return self._learnt
+
+    @property
+    def expected(self) -> Mapping[str, Expectation]:
+        """How good predictions will be, by the name of each label that two examples show.
+
+        At most sixteen are found from the others, when this is first asked for.
+
+        Raises:
+            SupportError: `fit` was not called.
+        """
+        if self._learnt is not None:
+            return self._learnt.expected
+        if self._expected is None:
+            self._expected = expect(self.model, self._fitted)
+        return self._expected
 
     @property
     def labels(self) -> Mapping[int, str]:
         """The values that masks will have, and their names."""
         return self._fitted.labels
+
+    @property
+    def examples(self) -> Support:
+        """The examples, as the network sees them."""
+        return self._fitted
+
+    @property
+    def learnt(self) -> Fitted | None:
+        """What was learnt from the examples, if anything was."""
+        return self._learnt
 
     @property
     def alike(self) -> Sequence[int]:
@@ -170,10 +247,18 @@ class Segmenter:
         shown = {value for example in self._fitted.examples for value in example.masks}
         return sorted(shown - set(self.labels))
 
+    def is_unlike(self, scan: Scan, frame: Frame) -> bool:
+        """Whether a scan looks like none of the examples, of which there are four at least."""
+        if self._likeness is None:
+            self._likeness = Likeness.of(self._fitted)
+        planes = planes_of(scan.voxels, frame.plane)
+        some = spread(range(len(planes)), _LOOKED_AT)
+        return self._likeness.is_unlike(np.stack([frame.image(planes[place]) for place in some]))
+
     @property
     def draws(self) -> int:
         """How many draws a prediction averages: one, if all would be the same."""
-        return self.ensemble if self._fitted.has_choice() else 1
+        return self.ensemble if self._fitted.has_choice() and not self._learnt else 1
 
     def predict(self, image: NDArray[Any]) -> Prediction:
         """Segment a picture: grey (H, W) or colour (H, W, 3), of any size and range.
@@ -191,7 +276,7 @@ class Segmenter:
             SupportError: see `predict`.
             SubjectError: see `predict`.
         """
-        scans = [_picture(image) for image in images]
+        scans = [picture(image) for image in images]
         return list(self.predict_pictures(scans, [self.frame_of(scan) for scan in scans]))
 
     def predict_pictures(
@@ -235,116 +320,31 @@ class Segmenter:
         frames: Sequence[Frame],
         positions: Sequence[float],
     ) -> Iterator[NDArray[np.float32]]:
-        """For each query (128, 128) the mean of all draws, (L, H, W) on its frame's own grid."""
+        """For each query the mean of all draws, (L, H, W) on its frame's own grid."""
+        finders = self._finders()
         for start in range(0, len(queries), _AT_ONCE):
             batch = slice(start, start + _AT_ONCE)
             stack = np.stack(queries[batch])
-            logits = [self._logits(stack, positions[batch], draw) for draw in range(self.draws)]
+            logits = [finder.logits(stack, positions[batch]) for finder in finders]
             for query, frame in enumerate(frames[batch]):
-                each = [_softmax(frame.restore(of_draw[query])) for of_draw in logits]
+                each = [softmax(frame.restore(of_draw[query])) for of_draw in logits]
                 yield np.mean(each, axis=0, dtype=np.float32)
 
-    def _logits(
-        self, queries: NDArray[np.float32], positions: Sequence[float], draw: int
-    ) -> NDArray[np.float32]:
-        """One forward pass a label and support, for (N, 128, 128) queries: (N, L, 128, 128)."""
-        labels = self._fitted.labels
-        shape = (len(queries), len(labels), RESOLUTION, RESOLUTION)
-        logits = np.full(shape, _ABSENT, dtype=np.float32)
-        for number, label in enumerate(labels):
-            for picks, sharing in self._fitted.shared(label, draw, positions).items():
-                images, masks = self._fitted.shown(picks, label)
-                if masks.any():
-                    logits[sharing, number] = self._forward(queries[sharing], images, masks)
-        return logits
-
-    @torch.inference_mode()
-    def _forward(
-        self,
-        queries: NDArray[np.float32],
-        images: NDArray[np.float32],
-        masks: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        """Logits (B, 128, 128) of queries (B, 128, 128) that share (S, 128, 128) examples."""
-        query, support, labels = (
-            torch.from_numpy(array).to(self._device) for array in (queries, images, masks)
-        )
-        logits = self._model(query[:, None], support[None, :, None], labels[None, :, None])
-        return logits[:, 0].cpu().numpy()
+    def _finders(self) -> list[Finder]:
+        """What was learnt; or the network, once for each draw of examples."""
+        if self._learnt:
+            return [self._learnt.finder]
+        model, support = self.model, self._fitted
+        return [InContext(model, support, draw, flips=self._flips) for draw in range(self.draws)]
 
     def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
         labels = self._fitted.labels
-        values = np.array([*labels], dtype=np.min_scalar_type(max(labels)))
-        mask = values[probabilities.argmax(axis=0)]
-        background = 1 - probabilities.sum(axis=0)
-        mask[background >= probabilities.max(axis=0)] = 0
-        return Prediction(mask, probabilities, labels)
+        return decide(probabilities, labels, self.thresholds, self._cleaning)
 
-
-def _example(scan: Scan, mask: NDArray[Any], frame: Frame) -> Example:
-    expect_same_size(scan, mask)
-    labels = label_values(mask)
-    images = [frame.image(values) for values in planes_of(scan.voxels, frame.plane)]
-    masks = [frame.masks(values, labels) for values in planes_of(mask, frame.plane)]
-    of_labels = np.stack(masks, axis=1).astype(np.float16)
-    return Example(
-        np.stack(images).astype(np.float16),
-        {label: soft for label, soft in zip(labels, of_labels, strict=True) if soft.any()},
-    )
-
-
-def label_values(mask: NDArray[Any]) -> tuple[int, ...]:
-    """The values of the labels in a mask, in order; none if it is empty.
-
-    Raises:
-        SubjectError: one is negative, or there are so many that they are shades of grey.
-    """
-    values = [int(value) for value in np.unique(mask) if value]
-    if values and values[0] < 0:
-        raise SubjectError("decode", "", f"its mask holds {values[0]}, labels are above 0")
-    if len(values) > _MOST:
-        raise SubjectError(
-            "decode",
-            "",
-            f"its mask holds {len(values)} values, which are shades of grey and not labels: "
-            "save it with one value a label, as PNG and not as JPEG",
-        )
-    return tuple(values)
-
-
-def expect_same_size(scan: Scan, mask: NDArray[Any]) -> None:
-    """Make sure that a mask lies on the grid of its scan.
-
-    Raises:
-        SubjectError: it does not.
-    """
-    if mask.shape != scan.voxels.shape:
-        sizes = (" x ".join(map(str, shape)) for shape in (mask.shape, scan.voxels.shape))
-        said = "its mask is {}, the image {}: draw it on this image".format(*sizes)
-        raise SubjectError("match", "", said)
-
-
-def _moved(network: nn.Module, device: str) -> nn.Module:
-    try:
-        return network.to(device)
-    except (RuntimeError, AssertionError) as error:  # no such name; not in this PyTorch
-        raise MegaMedicalError(
-            f"PyTorch cannot use the device {device!r} here", "Take `cpu`, which is always there."
-        ) from error
-
-
-def _picture(image: NDArray[Any]) -> Scan:
-    """A grey or colour array as a scan in grey."""
-    image = np.asarray(image)
-    if image.ndim == 3 and image.shape[-1] == 3:
-        image = luma(image)
-    if image.ndim != 2:
-        raise SubjectError("read", "", f"has shape {image.shape}, not (H, W) or (H, W, 3)")
-    return Scan(image, (1.0, 1.0))
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over labels (L, H, W) and a background whose logit is 0."""
-    highest = np.maximum(logits.max(axis=0), 0)
-    shares = np.exp(logits - highest)
-    return shares / (shares.sum(axis=0) + np.exp(-highest))
+    @property
+    def thresholds(self) -> Sequence[float]:
+        """The probability above which each label is found, in the order of `labels`."""
+        names = self._fitted.labels.values()
+        if self._threshold != "auto":
+            return [self._threshold] * len(names)
+        return [self.expected[name].threshold if name in self.expected else 0.5 for name in names]

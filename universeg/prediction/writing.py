@@ -14,10 +14,10 @@ from megamedical.processing.slicing import AXIS_OF_PLANE, upright
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.task_id import slug
+from universeg.prediction.deciding import Prediction
 from universeg.prediction.frame import Frame, planes_of
 from universeg.prediction.inputs import Input
 from universeg.prediction.overlays import as_grey, outlined, write_picture
-from universeg.prediction.segmenter import Prediction
 from universeg.prediction.volumes import write_volume
 
 

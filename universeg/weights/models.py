@@ -20,9 +20,10 @@ from megamedical.errors import MegaMedicalError
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
 from universeg.weights.files import UNIVERSEG, expect_layout, load, read_card, read_file, write_file
-from universeg.weights.releases import file_of
+from universeg.weights.releases import RELEASES, file_of
 
 _GROUP = "universeg.models"
+_RESOLUTION = 128  # of weights that carry no card, as v1's
 
 
 class ModelError(MegaMedicalError):
@@ -69,6 +70,18 @@ def load_model(weights: str | Path) -> nn.Module:
     expect_layout(path, tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model
+
+
+def resolution_of(weights: str | Path) -> int:
+    """The pixels of a side of the slices that weights were trained on, as their card has it.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged.
+        Unobtainable: the release cannot be downloaded.
+    """
+    place = RELEASES[str(weights)].file if weights in RELEASES else str(weights)
+    card = read_card(file_of(weights)) if place.endswith(".safetensors") else None
+    return int(card.settings.get("resolution", _RESOLUTION)) if card else _RESOLUTION
 
 
 def load_universeg(weights: str | Path) -> UniverSeg:

@@ -9,7 +9,7 @@ from PIL import Image
 from megamedical.errors import SubjectError
 from universeg.prediction.examples import Pair, find_pairs, read_example, scans_in
 from universeg.prediction.inputs import inputs_at
-from universeg.prediction.support import SupportError
+from universeg.tuning.support import SupportError
 
 
 def touch(folder, names):

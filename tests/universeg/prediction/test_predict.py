@@ -32,7 +32,7 @@ real = [
 @pytest.fixture(autouse=True)
 def bright(monkeypatch):
     """In place of a trained network, one that finds what is bright."""
-    monkeypatch.setattr(segmenter, "load_universeg", lambda _: Bright())
+    monkeypatch.setattr(segmenter, "load_model", lambda _: Bright())
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.processing.slicing import slice_subject
 from megamedical.reading.scan import LabelMap, Scan
 from universeg.network.universeg import UniverSeg
+from universeg.prediction.deciding import softmax
 from universeg.prediction.frame import Frame, planes_of
-from universeg.prediction.segmenter import Segmenter, _softmax
-from universeg.prediction.support import Example, Support, SupportError
+from universeg.prediction.segmenter import Segmenter
+from universeg.tuning.support import Example, Support, SupportError
 
 SIZES = ((97, 211), (300, 201), (128, 128), (61, 60), (480, 641))
 
@@ -171,8 +172,8 @@ def test_labels_keep_their_values_and_names_and_do_not_overlap():
 def test_the_background_has_logit_zero():
     logits = np.random.default_rng(0).normal(0, 30, (3, 4, 5)).astype(np.float32)
     with_background = torch.from_numpy(np.concatenate([np.zeros((1, 4, 5), "f"), logits]))
-    np.testing.assert_allclose(_softmax(logits), with_background.softmax(0)[1:], atol=1e-6)
-    np.testing.assert_allclose(_softmax(logits[:1]), with_background[1:2].sigmoid(), atol=1e-6)
+    np.testing.assert_allclose(softmax(logits), with_background.softmax(0)[1:], atol=1e-6)
+    np.testing.assert_allclose(softmax(logits[:1]), with_background[1:2].sigmoid(), atol=1e-6)
 
 
 def shifted(count):

@@ -4,11 +4,18 @@ Task augmentation draws once for the query and all of its support, which makes n
 augmentation then draws anew for each image, which makes new subjects.
 """
 
-from universeg.training.augmentation.batch import augment, augment_batch
+from universeg.training.augmentation.batch import augment, augment_batch, augment_stacks
 from universeg.training.augmentation.settings import (
     Augmentation,
     ImageAugmentation,
     TaskAugmentation,
 )
 
-__all__ = ["Augmentation", "ImageAugmentation", "TaskAugmentation", "augment", "augment_batch"]
+__all__ = [
+    "Augmentation",
+    "ImageAugmentation",
+    "TaskAugmentation",
+    "augment",
+    "augment_batch",
+    "augment_stacks",
+]

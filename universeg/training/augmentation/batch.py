@@ -53,23 +53,36 @@ def augment_batch(
         New images and labels, shaped as they came. Those that nothing was drawn for are the same
         to the bit.
     """
-    together = _AT_ONCE.get(images.device.type, _AT_ONCE_ELSEWHERE)
-    episodes = max(1, together // max(1, images[0].numel() * images.element_size()))
-    parts = [
-        _augmented(torch.stack([own, own_labels], dim=2), settings, seeds[start : start + episodes])
-        for start, own, own_labels in zip(
-            range(0, len(images), episodes),
-            torch.split(images, episodes),
-            torch.split(labels, episodes),
-            strict=True,
-        )
-    ]
-    pairs = torch.cat(parts) if len(parts) > 1 else parts[0]
+    pairs = augment_stacks(torch.stack([images, labels], dim=2), settings, seeds)
     return pairs[:, :, 0].contiguous(), pairs[:, :, 1].contiguous()
 
 
+@torch.no_grad()
+def augment_stacks(stacks: Tensor, settings: Augmentation, seeds: Sequence[Seed]) -> Tensor:
+    """Augment images that have any number of maps each, all moved with their image.
+
+    Args:
+        stacks: (B, N, 1 + C, H, W) float32 in [0, 1], of which the first is the image.
+        settings: what to do; what is said of labels is done to all maps.
+        seeds: see `augment_batch`.
+
+    Returns:
+        New stacks, shaped as they came.
+    """
+    together = _AT_ONCE.get(stacks.device.type, _AT_ONCE_ELSEWHERE)
+    images = max(1, stacks[0, :, 0].numel() * stacks.element_size())
+    episodes = max(1, together // images)
+    parts = [
+        _augmented(own.clone(), settings, seeds[start : start + episodes])
+        for start, own in zip(
+            range(0, len(stacks), episodes), torch.split(stacks, episodes), strict=True
+        )
+    ]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
 def _augmented(episodes: Tensor, settings: Augmentation, seeds: Sequence[Seed]) -> Tensor:
-    """Episodes (B, N, 2, H, W), changed in place."""
+    """Episodes (B, N, 1 + C, H, W), changed in place."""
     pairs = episodes.flatten(0, 1)
     for_tasks, for_images = drawn_from(seeds, episodes.shape[1], pairs.device)
     outside = _flip(pairs, settings.task, for_tasks)
@@ -80,26 +93,31 @@ def _augmented(episodes: Tensor, settings: Augmentation, seeds: Sequence[Seed]) 
 
 
 def _flip(pairs: Tensor, task: TaskAugmentation, draws: Draws) -> Tensor:
-    """Do what only tasks have done to them, to pairs (n, 2, H, W) in place.
+    """Do what only tasks have done to them, to images with maps (n, 1 + C, H, W) in place.
 
     Returns:
-        (n, 2, 1, 1): what the padding around images and labels has become. Black around a
+        (n, 1 + C, 1, 1): what the padding around images and labels has become. Black around a
         background that is now white, or unlabelled around one that is now labelled, would
         contradict it.
     """
-    outside = torch.zeros(len(pairs), 2)
-    for part, flip in enumerate((task.flip_intensities, task.flip_labels)):
-        outside[:, part] = draws.apply(lambda own: 1 - own, pairs[:, part], flip.probability)
+    outside = torch.zeros(pairs.shape[:2])
+    for part, flip in ((slice(1), task.flip_intensities), (slice(1, None), task.flip_labels)):
+        is_flipped = draws.apply(lambda own: 1 - own, pairs[:, part], flip.probability)
+        outside[:, part] = is_flipped[:, None].float()
     draws.apply(lambda own: own.flip(-1), pairs, task.flip_horizontally.probability)
     draws.apply(lambda own: own.flip(-2), pairs, task.flip_vertically.probability)
-    outside[draws.apply(edges, pairs[:, 1], task.label_edges.probability), 1] = 0
+    outside[draws.apply(_edges, pairs[:, 1:], task.label_edges.probability), 1:] = 0
     return outside.to(pairs.device, non_blocking=True)[:, :, None, None]
+
+
+def _edges(maps: Tensor) -> Tensor:
+    return edges(maps.flatten(0, 1)).view_as(maps)
 
 
 def _move(
     pairs: Tensor, outside: Tensor, settings: Augmentation, for_tasks: Draws, for_images: Draws
 ) -> None:
-    """Move the image and the label of pairs (n, 2, H, W) alike, in place.
+    """Move images and their maps (n, 1 + C, H, W) alike, in place.
 
     A task is moved first and then its images, so where a pixel is read is found the other way
     round; it is interpolated once, by all movements together.

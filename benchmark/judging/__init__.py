@@ -1,0 +1,1 @@
+"""What is said of methods beside their means: tests, shared ranks, other measures, expectations."""

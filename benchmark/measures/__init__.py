@@ -1,0 +1,1 @@
+"""Measures beside Dice and surfaces: of lines, of objects, of how sure a prediction is."""

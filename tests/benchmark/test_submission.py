@@ -1,0 +1,127 @@
+"""Results packed for others: the same file from the same results, and nothing that is not right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from tiny_store import Discs, write_store
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.results import read_results, read_rows
+from benchmark.submission import CONTENTS
+
+SUITE = {
+    "id": "small",
+    "version": 1,
+    "title": "Two tasks",
+    "resolution": 16,
+    "draws": 2,
+    "support_sizes": [3],
+    "tasks": ["one/discs/mri/axial/mid/disc", "two/discs/mri/axial/mid/disc"],
+}
+
+
+def call(*arguments: object):
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Results of two laboratories, of a method each, and the first one's in a file."""
+    folder = tmp_path_factory.mktemp("labs")
+    write_store(folder / "store", Discs("one"), Discs("two"))
+    (folder / "suite.yaml").write_text(yaml.safe_dump(SUITE))
+    shared = ["--store", folder / "store", "--suite", folder / "suite.yaml"]
+    for lab, method in (("a", "mean-mask"), ("b", "nearest")):
+        said = call("run", *shared, "--method", method, "--limit", 2, "--out", folder / lab)
+        assert said.exit_code == 0, said.output
+    said = call("pack", folder / "a", "--out", folder / "a.zip")
+    assert said.exit_code == 0, said.output
+    return folder
+
+
+def test_two_laboratories_are_ranked_together(made):
+    said = call("leaderboard", made / "b", made / "a.zip", "--json")
+    assert said.exit_code == 0, said.output
+    (ranking,) = json.loads(said.stdout)["rankings"]
+    assert {one["method"] for one in ranking["standings"]} == {"mean-mask", "nearest"}
+    said = call("leaderboard", made / "b", made / "a", "--html", made / "board.html")
+    assert said.exit_code == 0, said.output
+    page = (made / "board.html").read_text()
+    assert "--support-size 3" in page
+    assert "--limit 2" in page
+
+
+def test_what_is_packed_is_whole_and_the_same_each_time(made):
+    said = call("check", made / "a.zip")
+    assert said.exit_code == 0, said.output
+    assert "12 rows of mean-mask on 2 tasks, suite small" in said.output
+    call("pack", made / "a", "--out", made / "again.zip")
+    assert (made / "again.zip").read_bytes() == (made / "a.zip").read_bytes()
+    with zipfile.ZipFile(made / "a.zip") as archive:
+        says = json.loads(archive.read(CONTENTS))
+        assert {*says["files"], CONTENTS} == {*archive.namelist()}
+
+
+def altered(made, path, **changes: object):
+    """The file with other contents; None leaves one out."""
+    with zipfile.ZipFile(made / "a.zip") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (contents | changes).items():
+            if content is not None:
+                archive.writestr(name, content)
+    return path
+
+
+def test_what_was_changed_or_does_not_belong_there_is_refused(made, tmp_path):
+    with zipfile.ZipFile(made / "a.zip") as archive:
+        name = next(each for each in archive.namelist() if each.endswith(".parquet"))
+        says = json.loads(archive.read(CONTENTS))
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pq.read_table(next(made.glob("b/**/*.parquet"))), rows)
+    for changes, said in (
+        ({name: rows.read_bytes()}, "its SHA-256 differs"),
+        ({name: None}, "does not hold what it says"),
+        ({"more.parquet": b""}, "does not hold what it says"),
+        ({"../out.json": b"{}"}, "does not belong there"),
+        ({"run.py": b""}, "does not belong there"),
+        ({"zeros.json": None, "a.json": b"0"}, "does not hold what it says"),
+        ({CONTENTS: json.dumps(says | {"rows": 1}).encode()}, "says rows 1, its rows 12"),
+        ({CONTENTS: b"[]"}, "is no file of results"),
+    ):
+        refused = call("check", altered(made, tmp_path / "odd.zip", **changes))
+        assert refused.exit_code == 1, changes.keys()
+        assert said in " ".join(refused.output.split()), said
+    assert not (tmp_path / "out.json").exists()
+    (tmp_path / "text.zip").write_text("no archive")
+    assert "is no file of results" in " ".join(call("check", tmp_path / "text.zip").output.split())
+
+
+def test_rows_of_0_1_are_read_and_ranked(made, tmp_path):
+    shutil.copytree(made / "a", tmp_path / "old")
+    later = ["track", "support", "draws", "expected", "cldice", "object_f1", "calibration_error"]
+    later += ["dice_at", "device", "fit_seconds"]
+    for path in tmp_path.rglob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(later), path)
+        assert all(row["track"] is None for row in read_rows(path))
+    for path in tmp_path.rglob("method.json"):
+        said = json.loads(path.read_text())
+        del said["options"]
+        path.write_text(json.dumps(said))
+    said = call("leaderboard", tmp_path / "old", made / "b", "--json")
+    assert said.exit_code == 0, said.output
+    (ranking,) = json.loads(said.stdout)["rankings"]
+    assert ranking["track"] == "in context"
+    assert {one["method"] for one in ranking["standings"]} == {"mean-mask", "nearest"}
+    rows, _ = read_results(tmp_path / "old")
+    assert rows["dice"].notna().all()
