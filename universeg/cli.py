@@ -15,6 +15,7 @@ from megamedical.reporting.console import (
     say,
     terminal,
 )
+from universeg.desk.command import desk
 from universeg.options import (
     AlongOption,
     CacheOption,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 app = command_line(
     "universeg", "Segment medical images from a few labelled examples, without training."
 )
+
+
+app.command()(desk)
 
 
 @app.callback()
@@ -197,54 +201,6 @@ def tune(
 
 
 @app.command()
-def desk(
-    scans: Annotated[Path, typer.Argument(help="Folder of scans, or one of them.", metavar="PATH")],
-    support: Annotated[
-        Path | None, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for all that is drawn and found. (default: beside the scans)",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    weights: WeightsOption = "megamedical-base",
-    window: WindowOption = None,
-    percentiles: PercentilesOption = None,
-    plane: AlongOption = PlaneOption.axial,
-    label: LabelOption = None,
-    support_size: SupportSizeOption = 16,
-    device: DeviceOption = None,
-    host: Annotated[
-        str, typer.Option(help="Address of this machine for others; it takes TLS.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port. (default: any that is free)")
-    ] = 0,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, in PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
-) -> None:
-    """Look at scans, correct what is found in them, and have the next ones found better.
-
-    Opens a page in the browser, served from this machine and to it alone. Draw on two or three
-    scans, or give labelled ones with `--support`: the others are predicted, and each that you
-    accept or correct makes the next prediction better. Every stroke is kept; the same command goes
-    on from there.
-    """
-    with errors_explained("the same command opens the desk again"):
-        _expect_desk()
-        from universeg.desk import command
-
-        settings = command.settings(weights, window, percentiles, support_size, plane.value, device)
-        tls = command.tls(tls_cert, tls_key)
-        command.run(
-            scans, support, out, settings, label or (), command.Place(host, port, tls), browser
-        )
-
-
-@app.command()
 def train(
     changes: Annotated[
         list[str] | None,
@@ -344,19 +300,6 @@ def _expect_torch() -> None:
         raise MegaMedicalError(
             "torch is not installed", "Install it with `pip install 'megamedical[universeg]'`."
         )
-
-
-def _expect_desk() -> None:
-    from importlib.util import find_spec
-
-    from megamedical.errors import MegaMedicalError
-
-    _expect_torch()
-    for name in ("fastapi", "uvicorn"):
-        if find_spec(name) is None:
-            raise MegaMedicalError(
-                f"{name} is not installed", "Install it with `pip install 'megamedical[desk]'`."
-            )
 
 
 def _summarise(report: Report, out: Path, console: Console) -> None:

@@ -1,88 +1,76 @@
-"""The command `universeg desk`: options in, an open desk out."""
+"""The command `universeg desk`; what it needs is imported when it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
-from megamedical.errors import MegaMedicalError
-from megamedical.reporting.console import say, terminal
-from universeg.desk.serving import Opening, folder_beside, open_desk
-from universeg.desk.tasks import Settings
-from universeg.network.devices import usual_device
-from universeg.prediction.labels import named_labels
-from universeg.weights.releases import file_of
+import typer
 
-Ends = tuple[float, float]
-
-
-class Place(NamedTuple):
-    """Where the desk listens."""
-
-    host: str
-    port: int
-    tls: tuple[Path, Path] | None
+from megamedical.reporting.console import errors_explained
+from universeg.options import (
+    AlongOption,
+    DeviceOption,
+    LabelOption,
+    PercentilesOption,
+    PlaneOption,
+    SupportSizeOption,
+    WeightsOption,
+    WindowOption,
+)
 
 
-def settings(
-    weights: str,
-    window: Ends | None,
-    percentiles: Ends | None,
-    support_size: int,
-    plane: str,
-    device: str | None,
-) -> Settings:
-    """What the network is asked with, if there is such a network.
-
-    Raises:
-        Unobtainable: the weights cannot be had.
-        MegaMedicalError: there is no such file of weights.
-    """
-    file = file_of(weights)
-    if not file.is_file():
-        raise MegaMedicalError(f"{file} is not there", "Name a file of weights, or a release.")
-    return Settings(str(file), window, percentiles, support_size, plane, device or usual_device())
-
-
-def tls(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
-    """A certificate and its key, or neither.
-
-    Raises:
-        MegaMedicalError: one is given without the other.
-    """
-    if certificate and key:
-        return certificate, key
-    if certificate or key:
-        raise MegaMedicalError(
-            "--tls-cert and --tls-key go together", "Give both, or neither of them."
-        )
-    return None
-
-
-def run(
-    scans: Path,
-    support: Path | None,
-    out: Path | None,
-    settings: Settings,
-    labels: Sequence[str],
-    place: Place,
-    browser: bool,
+def desk(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans, or one of them.", metavar="PATH")],
+    support: Annotated[
+        Path | None, typer.Option(help="Folder or CSV of images with masks.", metavar="PATH")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for all that is drawn and found. (default: beside the scans)",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    weights: WeightsOption = "megamedical-base",
+    window: WindowOption = None,
+    percentiles: PercentilesOption = None,
+    plane: AlongOption = PlaneOption.axial,
+    label: LabelOption = None,
+    support_size: SupportSizeOption = 16,
+    device: DeviceOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address of this machine for others; it takes TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port. (default: any that is free)")
+    ] = 0,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, in PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
-    """Open the desk and serve it until it is interrupted."""
-    import webbrowser
+    """Look at scans, correct what is found in them, and have the next ones found better.
 
-    console = terminal()
-    if support and not support.exists():
-        raise MegaMedicalError(f"{support} is not there", "Name a folder of images and masks.")
-    opening = Opening(
-        scans,
-        out or folder_beside(scans),
-        support,
-        settings,
-        named_labels(labels),
-        place.host,
-        place.port,
-        place.tls,
-    )
-    open_desk(opening, lambda line: say(console, line), webbrowser.open if browser else None)
+    Opens a page in the browser, served from this machine and to it alone. Draw on two or three
+    scans, or give labelled ones with `--support`: the others are predicted, and each that you
+    accept or correct makes the next prediction better. Every stroke is kept; the same command goes
+    on from there.
+    """
+    with errors_explained("the same command opens the desk again"):
+        _expect_installed()
+        from universeg.desk.server.opening import Place, run, settings_of, tls_of
+
+        settings = settings_of(weights, window, percentiles, support_size, plane.value, device)
+        place = Place(host, port, tls_of(tls_cert, tls_key))
+        run(scans, support, out, settings, label or (), place, browser)
+
+
+def _expect_installed() -> None:
+    from megamedical.errors import MegaMedicalError
+
+    for name in ("torch", "fastapi", "uvicorn"):
+        if find_spec(name) is None:
+            raise MegaMedicalError(
+                f"{name} is not installed", "Install it with `pip install 'megamedical[desk]'`."
+            )
