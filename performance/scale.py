@@ -28,7 +28,7 @@ import pyarrow as pa
 import yaml
 
 from megamedical.building.group_plan import Settings, plan_groups
-from megamedical.building.packed_before import all_packed_before
+from megamedical.building.packed_before import Before
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.obtaining.archive_content import Unpacked
@@ -154,7 +154,7 @@ def plan(folder: Path) -> None:
     plans, missing = plan_groups(Selection(dataset), unpacked, Settings(folder, SIZE, 0))
     assert len(plans) == 1
     assert not missing
-    assert all_packed_before(plans, {}) == {}
+    assert Before(Location(folder), {}).outcomes(plans) == {}
     assert len(plans[0].inputs) == 64
 
 
