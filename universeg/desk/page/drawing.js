@@ -55,6 +55,20 @@ export function connected(start, isAlike, height, width, mayReachBorder) {
   return found;
 }
 
+// The inside as boxes, one a run of pixels; they overlap a little, so that no seam shows between rows.
+export function inside(layer, height, width) {
+  const path = new Path2D();
+  for (let y = 0, i = 0; y < height; y += 1) {
+    for (let x = 0, from = -1; x <= width; x += 1) {
+      const isInside = x < width && layer[i + x];
+      if (isInside && from < 0) from = x;
+      else if (!isInside && from >= 0) { path.rect(from, y, x - from, 1.05); from = -1; }
+    }
+    i += width;
+  }
+  return path;
+}
+
 // The border between inside and outside as lines along the edges of pixels.
 export function border(layer, height, width) {
   const path = new Path2D();

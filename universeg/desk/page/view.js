@@ -1,6 +1,6 @@
 // The scan on the screen: where it lies, how bright it is, and what is drawn on it.
 
-import { border } from "./drawing.js";
+import { border, inside } from "./drawing.js";
 
 const CLEAREST = 40; // screen pixels of one pixel of the scan, at most
 const LINE = 2;
@@ -184,15 +184,23 @@ export class View {
     for (const label of this.labels) {
       const layer = this.layers.layers.get(label.value);
       if (!layer || !this.#isShown(label)) continue;
-      if (!this.#paths.has(label.value)) this.#paths.set(label.value, border(layer, ...this.size));
-      const path = new Path2D();
-      path.addPath(this.#paths.get(label.value), shape);
+      if (!this.#paths.has(label.value)) {
+        this.#paths.set(label.value, [border(layer, ...this.size), inside(layer, ...this.size)]);
+      }
+      const [path, own] = this.#paths.get(label.value).map((each) => {
+        const placed = new Path2D();
+        placed.addPath(each, shape);
+        return placed;
+      });
+      pen.save();
+      pen.clip(own); // so that the lines of labels that touch lie beside each other
       pen.strokeStyle = "rgb(0 0 0 / 55%)";
-      pen.lineWidth = (LINE + 1.5) * devicePixelRatio;
+      pen.lineWidth = (2 * LINE + 1.5) * devicePixelRatio;
       pen.stroke(path);
       pen.strokeStyle = label.colour;
-      pen.lineWidth = LINE * devicePixelRatio;
+      pen.lineWidth = 2 * LINE * devicePixelRatio;
       pen.stroke(path);
+      pen.restore();
     }
   }
 }
