@@ -2,33 +2,44 @@
 
     gdrive:<file id>   kaggle:<owner>/<dataset>[/<file>]   synapse:<syn id>   idc:<collection>
 
-A client is installed and logged in by the user; credentials stay where it keeps them.
+A client is installed and logged in by the user; credentials stay where it keeps them. It works in a
+process of its own, which is ended with this one, and when it brings next to nothing.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 
-from megamedical.errors import MegaMedicalError
-from megamedical.files.disk import explain_full, is_full, require_room
+import psutil
+
+from megamedical.files.disk import explain_full, require_room
+from megamedical.obtaining.client_process import Outcome
 from megamedical.obtaining.partial_file import (
     Address,
     Failed,
     PartialFile,
     Passing,
+    TooSlow,
     Version,
     without_secrets,
 )
+from megamedical.obtaining.watching import LEAST
 from megamedical.reporting.downloads import Report
 
 _CHUNK = 1024 * 1024
 _EVERY = 0.5  # seconds
+_PATIENCE = 4  # times the time limit of a server: a client logs in, and looks for what is asked for
+_CLEARING_UP = 0.75  # seconds
+_MODULE = "megamedical.obtaining.client_process"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can say
 
 
@@ -40,14 +51,11 @@ class Client:
         package: that it is in.
         extra: of this package, which installs it.
         login: what a user does once, where a login is needed.
-        fetch: brings what an address names into a folder, and says where it is: a file, or a folder
-            of files.
     """
 
     package: str
     extra: str
     login: str
-    fetch: Callable[[str, Path, Report, float], Path]
 
 
 class ClientAddress(Address):
@@ -59,7 +67,7 @@ class ClientAddress(Address):
         folder = part.path.with_name(f".{part.path.name}.client")
         folder.mkdir(parents=True, exist_ok=True)
         with explain_full(folder, self.size, part.purpose):
-            found = self._fetch(CLIENTS[scheme.lower()], address, folder)
+            found = self._fetched(scheme.lower(), address, folder)
             if found.is_dir():
                 found = _packed(found, folder.with_name(f"{folder.name}.zip"))
             version = Version(without_secrets(self.url), None, found.stat().st_size)
@@ -68,26 +76,42 @@ class ClientAddress(Address):
         shutil.rmtree(folder)
         found.unlink(missing_ok=True)
 
-    def _fetch(self, client: Client, address: str, folder: Path) -> Path:
+    def _fetched(self, scheme: str, address: str, folder: Path) -> Path:
         """What a client brings; its own texts are not shown, for they may hold credentials."""
-        import requests
+        client = CLIENTS[scheme]
+        said = self._said_by_client([scheme, address, str(folder), self.timeout], folder)
+        if "path" in said:
+            return Path(said["path"])
+        if "is_missing" in said:
+            raise Failed(f"it needs {client.package}: pip install 'megamedical[{client.extra}]'")
+        if "is_full" in said:
+            raise OSError(said["is_full"], os.strerror(said["is_full"]))
+        if "is_dropped" in said:
+            raise Passing("the connection was dropped")
+        how = said.get("failed", "its process died")
+        raise Failed(f"{client.package} cannot fetch it ({how}). {client.login}")
 
-        try:
-            return client.fetch(address, folder, self.report, self.timeout)
-        except ImportError:
-            raise Failed(
-                f"it needs {client.package}: pip install 'megamedical[{client.extra}]'"
-            ) from None
-        except (requests.ConnectionError, requests.Timeout, ConnectionError, TimeoutError):
-            raise Passing("the connection was dropped") from None
-        except MegaMedicalError:
-            raise
-        except Exception as error:
-            if is_full(error):
-                raise
-            raise Failed(
-                f"{client.package} cannot fetch it ({type(error).__name__}). {client.login}"
-            ) from None
+    def _said_by_client(self, task: list[object], folder: Path) -> Outcome:
+        """What the process of a client says in the end, unless it brings next to nothing."""
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is this process's to hear
+            text=True,
+        ) as process:
+            try:
+                with suppress(BrokenPipeError):
+                    process.communicate(json.dumps(task), timeout=_EVERY)
+            except subprocess.TimeoutExpired:
+                _watch(process, folder, self.report, _PATIENCE * self.timeout)
+            finally:
+                _end(process)
+            said: Outcome = json.loads(process.communicate()[0] or "{}")
+            return said
 
 
 def _packed(folder: Path, archive: Path) -> Path:
@@ -104,78 +128,55 @@ def _packed(folder: Path, archive: Path) -> Path:
     return archive
 
 
-def _from_google_drive(file_id: str, folder: Path, report: Report, timeout: float) -> Path:
-    import gdown
+def _watch(process: subprocess.Popen[str], folder: Path, report: Report, seconds: float) -> None:
+    """Report how much has arrived in a folder, until a client has done.
 
-    return Path(
-        gdown.download(
-            id=file_id,
-            output=str(folder / "file"),
-            quiet=True,
-            resume=True,
-            progress=report,
-            timeout=timeout,
-        )
-    )
-
-
-def _from_kaggle(address: str, folder: Path, report: Report, timeout: float) -> Path:
-    del timeout
-    import kagglehub
-
-    owner, dataset, *file = address.split("/", 2)
-    with _watched(folder, report):
-        return Path(
-            kagglehub.dataset_download(
-                f"{owner}/{dataset}",
-                path=file[0] if file else None,
-                output_dir=str(folder),
-                force_download=True,
-            )
-        )
+    Raises:
+        TooSlow: in so many seconds it wrote less than `LEAST` bytes, wherever to.
+    """
+    begun, before = time.monotonic(), 0
+    while process.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_EVERY)
+        arrived = _bytes_in(folder)
+        report(arrived, None)
+        written = max(arrived, _written_by(process.pid))
+        if written - before >= LEAST:
+            begun, before = time.monotonic(), written
+        elif time.monotonic() - begun > seconds:
+            raise TooSlow(f"it brought less than {LEAST // 1024} kB in {seconds:g} s")
 
 
-def _from_synapse(syn_id: str, folder: Path, report: Report, timeout: float) -> Path:
-    del timeout
-    from synapseclient import Synapse
-    from synapseclient.operations import FileOptions, get
-
-    synapse = Synapse(silent=True)
-    synapse.login(silent=True)
-    options = FileOptions(download_location=str(folder), if_collision="overwrite.local")
-    with _watched(folder, report):
-        return Path(get(syn_id, file_options=options, synapse_client=synapse).path)
+def _bytes_in(folder: Path) -> int:
+    found = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # one is renamed just now
+            found += path.stat().st_size if path.is_file() else 0
+    return found
 
 
-def _from_idc(collection: str, folder: Path, report: Report, timeout: float) -> Path:
-    del timeout
-    from idc_index import IDCClient
-
-    with _watched(folder, report):
-        IDCClient().download_collection(
-            collection, str(folder), show_progress_bar=False, use_s5cmd_sync=True
-        )
-    return folder
+def _written_by(process: int) -> int:
+    """Bytes that a process and those that it started have written, where the system counts them."""
+    with suppress(psutil.Error, AttributeError):
+        own = psutil.Process(process)
+        return sum(each.io_counters().write_chars for each in (own, *own.children(recursive=True)))
+    return 0
 
 
-@contextmanager
-def _watched(folder: Path, report: Report) -> Iterator[None]:
-    """Report how much has arrived in a folder, for a client that does not."""
-    is_over = Event()
-
-    def look() -> None:
-        while not is_over.wait(_EVERY):
-            files = [path for path in folder.rglob("*") if path.is_file()]
-            with suppress(OSError):  # one is renamed just now
-                report(sum(file.stat().st_size for file in files), None)
-
-    watcher = Thread(target=look, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        watcher.join()
+def _end(process: subprocess.Popen[str]) -> None:
+    """End what still works, and what it has started."""
+    if process.poll() is not None:
+        return
+    with suppress(psutil.Error):
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_CLEARING_UP)
+        for each in started:
+            with suppress(psutil.Error):
+                each.kill()
+    process.kill()
+    process.wait()
 
 
 CLIENTS = {
@@ -183,20 +184,17 @@ CLIENTS = {
         "gdown",
         "google-drive",
         "Where a file is not public or has been fetched too often today, open it in a browser.",
-        _from_google_drive,
     ),
     "kaggle": Client(
         "kagglehub",
         "kaggle",
         "Accept the dataset's terms on its page, and put your API token where kagglehub reads it "
         "(~/.kaggle/kaggle.json).",
-        _from_kaggle,
     ),
     "synapse": Client(
         "synapseclient",
         "synapse",
         "Accept the dataset's terms on its page, and log in once: `synapse config`.",
-        _from_synapse,
     ),
-    "idc": Client("idc-index", "tcia", "Look at the collection's name.", _from_idc),
+    "idc": Client("idc-index", "tcia", "Look at the collection's name."),
 }
