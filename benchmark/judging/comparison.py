@@ -70,10 +70,11 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def shared_ranks(scores: Mapping[str, Estimate]) -> dict[str, int]:
     """One more than the methods whose whole interval lies above: what overlaps the best is first.
 
-    Two methods of different ranks may overlap each other, but never with the best of the better
-    rank.
+    None has a better rank than one that is better in the mean, however wide its interval. Two
+    methods of different ranks may overlap each other, but never with the best of the better rank.
     """
-    return {
-        name: 1 + sum(other.low > own.high for other in scores.values())
-        for name, own in scores.items()
-    }
+    ranks, lowest = {}, 1
+    for name, own in sorted(scores.items(), key=lambda each: -each[1].value):
+        lowest = max(lowest, 1 + sum(other.low > own.high for other in scores.values()))
+        ranks[name] = lowest
+    return ranks

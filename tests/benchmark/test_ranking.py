@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from benchmark.board import wording
 from benchmark.cli import app
 from benchmark.contamination import contamination
+from benchmark.judging.comparison import shared_ranks
 from benchmark.method import About
 from benchmark.ranking import leaderboard
 from benchmark.results import (
@@ -264,6 +265,16 @@ def test_methods_whose_intervals_overlap_share_a_rank_and_the_headline_names_the
     assert "far" not in wording.summary(board)
     assert standing(board, "best").first == 1
     assert standing(board, "far").first == 0
+
+
+def test_a_wide_interval_gives_no_better_rank_than_a_higher_dice():
+    scores = {
+        "wide": Estimate(50.5, 45.7, 55.2),
+        "narrow": Estimate(52.0, 48.9, 54.9),
+        "second": Estimate(62.6, 55.0, 70.0),
+        "best": Estimate(65.4, 62.5, 68.3),
+    }
+    assert shared_ranks(scores) == {"best": 1, "second": 1, "narrow": 3, "wide": 3}
 
 
 @pytest.mark.parametrize("track", ["in context", "tuned"])
