@@ -211,7 +211,8 @@ def notes(board: Leaderboard) -> Iterator[str]:
         "Rank: one more than the methods whose whole interval lies above, so that methods which "
         "cannot be told from the best share its rank, and never better than that of a higher Dice. "
         "Place: 95 % of resamples. To best: the difference to the first, in the same resamples; p "
-        "of a test of the signs of patients' differences, Holm's correction for the number of methods."
+        "of a test of the signs of patients' differences, Holm's correction for the number of "
+        "methods."
     )
     if any(ranking.too_few for ranking in board.rankings):
         yield f"Of fewer than {board.least} patients nothing is ranked, whatever the means."
