@@ -171,6 +171,7 @@ def _listening(opening: Opening) -> socket.socket:
         own = socket.socket(family, kind, protocol)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         own.bind(address)
+        own.listen()  # so that whoever comes before the server is ready waits for it
     except OSError as error:
         raise DeskError(
             f"Nobody can listen at {host}, port {opening.port}: {error.strerror or error}",
