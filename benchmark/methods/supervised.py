@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmark.machine.device import chosen
 from benchmark.method import About, Method, Support, Track
 from benchmark.methods.budget import Budget
+from universeg.tuning.finder import FLIPS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from universeg.training.augmentation import Augmentation
 
 _BUDGET = Budget(600, "steps")
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 class Supervised(Method):
@@ -107,15 +107,15 @@ class Supervised(Method):
         import torch
 
         from universeg.training.losses import dice_and_cross_entropy
+        from universeg.tuning.unet_learning import AUGMENTATION
 
         rng = np.random.default_rng((seed, 1))
-        augmentation = _augmentation()
         optimiser = torch.optim.AdamW(self._network.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self._rate, self._budget.parts)
         best, kept = -1.0, self._weights()
         before = judged = 0
         for spent in self._budget.spent():
-            images, masks = _batch(learned, self._batch, augmentation, rng)
+            images, masks = _batch(learned, self._batch, AUGMENTATION, rng)
             optimiser.zero_grad()
             loss = dice_and_cross_entropy(_logits(self._network, images), masks)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -151,10 +151,7 @@ class Supervised(Method):
         with torch.inference_mode():
             found = [
                 torch.stack(
-                    [
-                        _logits(self._network, part.flip(axes)).flip(axes).sigmoid()
-                        for axes in _FLIPS
-                    ]
+                    [_logits(self._network, part.flip(axes)).flip(axes).sigmoid() for axes in FLIPS]
                 ).mean(dim=0)
                 for part in torch.split(images, self._batch)
             ]
@@ -237,30 +234,8 @@ def _batch(
 
     images, masks = examples
     drawn = [
-        torch.stack([images[index], masks[index]]).flip(_FLIPS[rng.integers(len(_FLIPS))])
+        torch.stack([images[index], masks[index]]).flip(FLIPS[rng.integers(len(FLIPS))])
         for index in rng.integers(len(images), size=size)
     ]
     pairs = torch.stack(drawn)
     return augment(pairs[:, 0], pairs[:, 1], augmentation, int(rng.integers(2**31)))
-
-
-def _augmentation() -> Augmentation:
-    """Of each image by itself: the same task, seen in another subject and by another scanner."""
-    from universeg.training.augmentation import Augmentation, ImageAugmentation, TaskAugmentation
-
-    image = ImageAugmentation.model_validate(
-        {
-            "affine": {
-                "probability": 0.5,
-                "degrees": (-30, 30),
-                "translate": 0.1,
-                "scale": (0.8, 1.25),
-            },
-            "elastic": {"probability": 0.3},
-            "brightness_contrast": {"probability": 0.3},
-            "blur": {"probability": 0.15},
-            "noise": {"probability": 0.15, "mean": (0, 0), "std": (0, 0.05)},
-            "sharpness": {"probability": 0},
-        }
-    )
-    return Augmentation(task=TaskAugmentation.none(), image=image)

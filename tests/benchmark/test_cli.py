@@ -5,22 +5,13 @@ from __future__ import annotations
 import own_methods
 import pytest
 import yaml
-from tiny_store import Discs, write_store
+from tiny_store import SUITE, Discs, write_store
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.method import method_names
 from benchmark.results import read_results
 
-SUITE = {
-    "id": "small",
-    "version": 1,
-    "title": "Two tasks",
-    "resolution": 16,
-    "draws": 2,
-    "support_sizes": [3],
-    "tasks": ["one/discs/mri/axial/mid/disc", "two/discs/mri/axial/mid/disc"],
-}
 GONE = "acdc/challenge2017/mri/axial/mid/myocardium"
 
 

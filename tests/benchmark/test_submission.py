@@ -9,22 +9,12 @@ import zipfile
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tiny_store import Discs, write_store
+from tiny_store import SUITE, Discs, write_store
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.results import read_results, read_rows
 from benchmark.submission import CONTENTS
-
-SUITE = {
-    "id": "small",
-    "version": 1,
-    "title": "Two tasks",
-    "resolution": 16,
-    "draws": 2,
-    "support_sizes": [3],
-    "tasks": ["one/discs/mri/axial/mid/disc", "two/discs/mri/axial/mid/disc"],
-}
 
 
 def call(*arguments: object):

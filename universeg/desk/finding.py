@@ -11,23 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.reading.scan import Scan
 from universeg.desk.masks import Masks
 from universeg.desk.tasks import Settings
+from universeg.prediction.deciding import softmax
 from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
 from universeg.prediction.showing import label_values
+from universeg.tuning.finder import sigmoid
+from universeg.tuning.in_context import InContext
 from universeg.tuning.support import Example, Support
 from universeg.weights.models import load_universeg
 
 Planes = NDArray[np.float32]
 
 _AT_ONCE = 8  # planes in one batch
-_ABSENT = -100.0  # the logit of a label that no shown plane has: a probability of nothing
 _KEPT = 256 << 20  # bytes of planes as the network sees them
 _MOST_PLANES = 2048  # labelled planes; of more, those that came last
 
@@ -94,6 +95,7 @@ class Finder:
         `alive` is told the share that is done, again and again; what it raises ends the work.
         """
         support = _support(examples, labels, self._settings.support_size)
+        network = InContext(self._network, support)
         total = sum(len(scan.planes) for scan in seen)
         done = 0
         for scan in seen:
@@ -106,9 +108,9 @@ class Finder:
             for start in range(0, len(scan.planes), _AT_ONCE):
                 queries = scan.planes[start : start + _AT_ONCE]
                 places = (np.arange(start, start + len(queries)) + 0.5) / len(scan.planes)
-                for number, logits in enumerate(self._logits(queries, places.tolist(), support)):
+                for number, logits in enumerate(network.logits(queries, places.tolist())):
                     maps = scan.frame.restore(logits)
-                    chances = _sigmoid(maps) if overlap else _softmax(maps)
+                    chances = sigmoid(maps) if overlap else softmax(maps)
                     inside = chances > 0.5 if overlap else _most_likely(chances)
                     for own, value in enumerate(layers):
                         cut[value][start + number] = inside[own]
@@ -117,25 +119,6 @@ class Finder:
                     done += 1
                     alive(done / total)
             yield Finding(Masks(scan.shape, layers), _expected_dice(*sums))
-
-    @torch.inference_mode()
-    def _logits(
-        self, queries: Planes, positions: Sequence[float], support: Support
-    ) -> NDArray[np.float32]:
-        """The logits of each label in queries (Q, 128, 128): (Q, L, 128, 128)."""
-        shape = (len(queries), len(support.labels), *queries.shape[1:])
-        logits = np.full(shape, _ABSENT, dtype=np.float32)
-        for channel, label in enumerate(support.labels):
-            for picks, sharing in support.shared(label, 0, positions).items():
-                images, masks = support.shown(picks, label)
-                if masks.any():
-                    query, image, mask = (
-                        torch.from_numpy(each).to(self._settings.device)
-                        for each in (queries[sharing], images, masks)
-                    )
-                    found = self._network(query[:, None], image[None, :, None], mask[None, :, None])
-                    logits[sharing, channel] = found[:, 0].float().cpu().numpy()
-        return logits
 
 
 def example_of(seen: SeenScan, masks: Masks) -> Example:
@@ -194,17 +177,6 @@ def _support(examples: Sequence[Example], labels: Mapping[int, str], size: int) 
     some = examples[-kept:]
     known = {v: name for v, name in labels.items() if any(v in each.masks for each in some)}
     return Support(some, known, size, seed=0)
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Over labels (L, H, W) and a background whose logit is 0."""
-    highest = np.maximum(logits.max(axis=0), 0)
-    shares = np.exp(logits - highest)
-    return shares / (shares.sum(axis=0) + np.exp(-highest))
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.float32(0.5) * (np.tanh(logits * np.float32(0.5)) + np.float32(1))
 
 
 def _most_likely(chances: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Maps = NDArray[np.float32]
 
 ABSENT = -100.0  # the logit of a label that is shown by nothing: a probability of nothing
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes of mirror images
 _LEAST = 1e-6  # probability; logits stay finite
 
 

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from universeg.network.devices import device_of, exact
-from universeg.tuning.finder import ABSENT, Maps, logit, middle
+from universeg.tuning.finder import ABSENT, FLIPS, Maps, logit, middle
 from universeg.tuning.support import Pick, Support
 
 _AT_ONCE = 16  # queries in one batch
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 class InContext:
@@ -42,7 +41,7 @@ class InContext:
         self.support = support
         self.size = size or support.size
         self._draw = draw
-        self._flips = _FLIPS if flips else _FLIPS[:1]
+        self._flips = FLIPS if flips else FLIPS[:1]
 
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
         """See `Finder`."""

@@ -17,14 +17,13 @@ from universeg.training.augmentation import (
     augment_stacks,
 )
 from universeg.tuning.clock import Clock
-from universeg.tuning.finder import Finder, Maps, logit, sigmoid
+from universeg.tuning.finder import FLIPS, Finder, Maps, logit, sigmoid
 from universeg.tuning.learner import Learner, loss_of
 
 _BATCH = 4
 _RATE = 3e-3
 _KEPT = 0.98
 _AT_ONCE = 16
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 AUGMENTATION = Augmentation(
     task=TaskAugmentation.none(),
     image=ImageAugmentation.model_validate(
@@ -70,7 +69,7 @@ class UNetLearning:
         self._labels = masks.shape[1]
         self._given = given
         self._device = device
-        self._flips = _FLIPS if flips else _FLIPS[:1]
+        self._flips = FLIPS if flips else FLIPS[:1]
         self._augmentation = augmentation
         self._rng = np.random.default_rng((seed, 2))
         with torch.random.fork_rng(devices=[]):
