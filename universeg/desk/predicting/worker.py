@@ -10,17 +10,22 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from megamedical.errors import MegaMedicalError, SubjectError
-from megamedical.reading.scan import Scan
-from universeg.desk.finding import (
-    Finder,
-    SeenScan,
-    example_of,
-    examples_of_slices,
-    read_support,
+from universeg.desk.predicting.examples import Examples, digest_of
+from universeg.desk.predicting.finding import SeenScan, examples_of_slices
+from universeg.desk.predicting.judging import judge
+from universeg.desk.predicting.learnt import Learnt
+from universeg.desk.predicting.tasks import (
+    Done,
+    Found,
+    Judged,
+    Progress,
+    Ready,
+    Spoilt,
+    Stop,
+    Task,
+    Unable,
+    Workplace,
 )
-from universeg.desk.masks import Masks
-from universeg.desk.tasks import Done, Found, Progress, Ready, Stop, Task, Unable, Workplace
-from universeg.tuning.support import Example
 
 _NICE = 10  # so that the page and the server come first
 
@@ -51,41 +56,41 @@ def work(conversation: Connection, place: Workplace) -> None:
 class _Worker:
     conversation: Connection
     place: Workplace
-    given: list[Example] = field(default_factory=list)
-    learnt: dict[tuple[str, int, str], Example] = field(default_factory=dict)
+    tuned: dict[int, Learnt | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.finder = Finder(self.place.settings)
         notes: list[str] = []
-        values: list[int] = []
-        if self.place.support:
-            plane = self.place.settings.plane
-            self.given, values = read_support(self.place.support, self.finder, plane, notes.append)
-        self.ready = Ready(values, len(self.given), notes)
+        self.examples = Examples(self.place, notes.append)
+        self.ready = Ready(self.examples.values, len(self.examples.given), notes)
 
     def do(self, task: Task) -> None:
         stopped = False
         try:
-            for found in self._found(task):
-                self.conversation.send(found)
+            for said in self._judged(task) if task.judges else self._found(task):
+                self.conversation.send(said)
         except _StoppedError:
             stopped = True
         self.conversation.send(Done(stopped))
 
     def _found(self, task: Task) -> Iterator[Found]:
-        support = [*self.given, *self._learnt(task)]
+        support = self.examples.of(task.support, task.plane, lambda: self._alive(0.0))
         seen: dict[str, SeenScan] = {}
         for identity in task.scans:
             try:
-                seen[identity] = self._seen(identity, task.plane)
+                seen[identity] = self.examples.seen(identity, task.plane)
             except SubjectError as error:
                 yield Found(identity, reason=error.reason)
         if task.drawn and seen:
             ((identity, scan),) = seen.items()
-            masks = self._masks(identity)
+            masks = self.examples.masks(identity)
             support += examples_of_slices(scan, masks, task.drawn) if masks else []
-        findings = self.finder.find(
-            [*seen.values()], support, task.labels, task.overlap, self._alive
+        finder = self.examples.finder
+        findings = finder.find(
+            [*seen.values()],
+            finder.shown(support, task.labels),
+            task.overlap,
+            self._learnt(task.tuned),
+            self._alive,
         )
         for identity, finding in zip(seen, findings, strict=True):
             file = self.place.folder / identity / "coming.npz"
@@ -96,36 +101,23 @@ class _Worker:
             else:
                 yield Found(identity, file, finding.confidence)
 
-    def _learnt(self, task: Task) -> list[Example]:
-        """The scans that were looked at, as examples; those that are no longer meant are let go."""
-        examples: dict[tuple[str, int, str], Example] = {}
-        for identity, revision in task.support:
-            key = (identity, revision, task.plane)
-            if key in self.learnt:
-                examples[key] = self.learnt[key]
-                continue
-            self._alive(0.0)
-            with suppress(SubjectError, MegaMedicalError):  # one that is gone is no example
-                masks = self._masks(identity)
-                if masks:
-                    examples[key] = example_of(self._seen(identity, task.plane), masks)
-        self.learnt = examples
-        return [*examples.values()]
+    def _judged(self, task: Task) -> Iterator[Judged]:
+        support = self.examples.of(task.support, task.plane, lambda: self._alive(0.0))
+        shown = self.examples.finder.shown(support, task.labels)
+        yield judge(shown, task.overlap, self._learnt(task.tuned), lambda: self._alive(0.0))
 
-    def _seen(self, identity: str, plane: str) -> SeenScan:
-        return self.finder.seen(identity, lambda: self._read(identity), plane)
-
-    def _read(self, identity: str) -> Scan:
-        entry = self.place.scans[identity]
-        entry.expect_inside()
-        try:
-            return entry.file.read()[0]
-        except OSError as error:
-            raise SubjectError("read", entry.file.path.name, str(error)) from error
-
-    def _masks(self, identity: str) -> Masks | None:
-        file = self.place.folder / identity / "mask.npz"
-        return Masks.load(file)[0] if file.exists() else None
+    def _learnt(self, number: int) -> Learnt | None:
+        """What a tuning has come to; nothing, where it cannot be used, which is said."""
+        if number and number not in self.tuned:
+            settings, network = self.place.settings, self.examples.finder.network
+            weights = digest_of(settings.weights)
+            self.tuned = {number: None}
+            try:
+                file = self.place.tuned(number)
+                self.tuned[number] = Learnt.load(file, network, weights, settings.device)
+            except MegaMedicalError as error:
+                self.conversation.send(Spoilt(str(error)))
+        return self.tuned.get(number)
 
     def _alive(self, share: float) -> None:
         """Say how far it is, and hear whether to stop."""
