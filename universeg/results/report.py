@@ -11,25 +11,20 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from megamedical.files.writing import whole_file
-from megamedical.store.contact_sheet import outline_of
-from universeg.desk.labels import Label
-from universeg.desk.masks import Masks, seen
-from universeg.desk.results.measures import Measure
-from universeg.desk.showing import Shown
+from universeg.results.measures import Measure
 
-_WIDE = 360  # pixels of the longer side of a picture in the report
 _MOST = 400  # pictures; a report with more would be slow to open
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # that a spreadsheet would reckon
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the report says of one scan."""
+    """What the report says of one scan.
+
+    `state` is what became of it, `expected` the Dice that may be expected of its labels together,
+    `agreed` that of a prediction that somebody corrected; `picture` is a PNG.
+    """
 
     name: str
     patient: str
@@ -44,20 +39,27 @@ class Row:
 
 @dataclass
 class Report:
-    """Rows, one a scan, and how they are written."""
+    """Rows, one a scan, and how they are written.
+
+    `unit` is `pixels` or `voxels`; `notes` are sentences at the top.
+    """
 
     title: str
     unit: str
+    notes: Sequence[str] = ()
     rows: list[Row] = field(default_factory=list)
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write both files, each whole or not at all."""
-        page, table = folder / "report.html", folder / "report.csv"
-        with whole_file(page) as unfinished:
+    def write_page(self, path: Path) -> Path:
+        """Write the page, whole or not at all."""
+        with whole_file(path) as unfinished:
             unfinished.write_text(self._page(), encoding="utf-8")
-        with whole_file(table) as unfinished:
+        return path
+
+    def write_table(self, path: Path) -> Path:
+        """Write the table, a row for each label of each scan, whole or not at all."""
+        with whole_file(path) as unfinished:
             unfinished.write_text(self._table(), encoding="utf-8-sig", newline="")
-        return [page, table]
+        return path
 
     def wants_picture(self) -> bool:
         """Whether there is room for another picture."""
@@ -72,24 +74,22 @@ class Report:
         writer.writerow([*head, "objects", "flags"])
         for row in self.rows:
             who = [row.name, *([row.patient] if has_patients else [])]
-            about = [*map(_inert, who), row.state, _two(row.expected), _two(row.agreed)]
             for each in row.measures:
+                expected = row.expected if each.expected is None else each.expected
+                about = [*map(_inert, who), row.state, _three(expected), _three(row.agreed)]
                 size = [each.pixels, _precise(each.area), _precise(each.volume), each.objects]
                 label = [_inert(each.label.name), each.label.value]
                 writer.writerow([*about, *label, *size, _inert("; ".join(row.flags))])
         return text.getvalue()
 
     def _page(self) -> str:
-        looked_at = sum(row.state in ("accepted", "corrected") for row in self.rows)
         unknown = sum(not row.has_spacing for row in self.rows)
-        said = f"{len(self.rows)} scans, of which somebody looked at {looked_at}."
+        notes = [f"{len(self.rows)} scans.", *self.notes]
         if unknown:
-            said += f" Of {unknown} no spacing is known, so they are measured in {self.unit}."
-        said += (
-            " The expected Dice is what the network makes of its own prediction, corrected by how "
-            "well earlier ones agreed with what was made of them. Measured with a research tool, "
-            "not for diagnosis."
-        )
+            of = "them" if unknown == len(self.rows) else f"{unknown} of them"
+            notes.append(f"Of {of} no spacing is known: they are measured in {self.unit}.")
+        notes.append("Measured with a research tool, not for diagnosis.")
+        said = " ".join(notes)
         articles = "\n".join(self._article(row) for row in self.rows)
         policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
         return (
@@ -103,7 +103,7 @@ class Report:
     def _article(self, row: Row) -> str:
         picture = base64.b64encode(row.picture).decode("ascii")
         image = f'<img alt="" src="data:image/png;base64,{picture}">' if picture else ""
-        about = [row.state]
+        about = [row.state] if row.state else []
         if row.agreed is not None:
             about.append(f"the prediction had a Dice of {row.agreed:.2f}")
         elif row.expected is not None:
@@ -115,59 +115,29 @@ class Report:
             f"<article><div>{image}</div><div><h2>{escape(row.name)}{who}</h2>"
             f"<p>{escape(', '.join(about))}</p><table><tr><th>Label</th>"
             f'<th class="n">{self.unit.capitalize()}</th><th class="n">Size</th>'
-            f'<th class="n">Objects</th></tr>{lines}</table>{noted}</div></article>'
+            f'<th class="n">Objects</th>{_head_of_expected(row)}</tr>{lines}</table>{noted}</div>'
+            "</article>"
         )
 
     def _line(self, each: Measure) -> str:
         swatch = (
             f'<svg class="swatch"><rect width="10" height="10" fill="{each.label.colour}"/></svg>'
         )
-        size = "unknown"
-        if each.area is not None:
-            size = f"{each.area:,.2f} mm²"
-        elif each.volume is not None:
-            size = f"{each.volume:,.3f} ml"
+        expected = "" if each.expected is None else f'<td class="n">{each.expected:.2f}</td>'
         return (
             f"<tr><td>{swatch}{escape(each.label.name)}</td>"
-            f'<td class="n">{each.pixels:,}</td><td class="n">{size}</td>'
-            f'<td class="n">{each.objects}</td></tr>'
+            f'<td class="n">{each.pixels:,}</td><td class="n">{each.size or "unknown"}</td>'
+            f'<td class="n">{each.objects}</td>{expected}</tr>'
         )
 
 
-def picture_of(shown: Shown, masks: Masks, labels: Sequence[Label], plane: str) -> bytes:
-    """A scan with the outlines of its labels, as PNG; of a volume the slice that shows most."""
-    index = 0
-    if len(shown.shape) == 3:
-        drawn = sum(np.moveaxis(masks.layer(each.value), _AXIS[plane], 0) for each in labels)
-        index = int(np.count_nonzero(drawn, axis=(1, 2)).argmax()) if labels else 0
-    cut = (plane, index)
-    pixels = shown.colours if shown.colours is not None else _grey(shown, cut)
-    mm = [each for axis, each in enumerate(shown.scan.spacing) if axis != _AXIS.get(plane)]
-    rows, columns = pixels.shape[0] * mm[0], pixels.shape[1] * mm[1]
-    scale = _WIDE / max(rows, columns)
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    canvas = np.array(Image.fromarray(pixels).convert("RGB").resize(size, Image.Resampling.BOX))
-    for label in labels:
-        layer = Image.fromarray(masks.shown(label.value, cut).astype(np.uint8) * 255)
-        inside = np.asarray(layer.resize(size, Image.Resampling.BILINEAR)) > 127
-        colour = [int(label.colour[at : at + 2], 16) for at in (1, 3, 5)]
-        canvas[outline_of(inside)] = colour
-    stream = io.BytesIO()
-    Image.fromarray(canvas).save(stream, format="PNG", optimize=True)
-    return stream.getvalue()
-
-
-_AXIS = {"axial": 0, "coronal": 1, "sagittal": 2}
-
-
-def _grey(shown: Shown, cut: tuple[str, int]) -> NDArray[np.uint8]:
-    low, high = shown.window
-    values = (seen(shown.scan.voxels, cut).astype(np.float32) - low) / (high - low)
-    return (values.clip(0, 1) * 255).astype(np.uint8)
+def _head_of_expected(row: Row) -> str:
+    is_told = any(each.expected is not None for each in row.measures)
+    return '<th class="n">Expected Dice</th>' if is_told else ""
 
 
 def _style() -> str:
-    return (resources.files("universeg.desk.results") / "report.css").read_text(encoding="utf-8")
+    return (resources.files("universeg.results") / "report.css").read_text(encoding="utf-8")
 
 
 def _inert(said: str) -> str:
@@ -175,7 +145,7 @@ def _inert(said: str) -> str:
     return f"'{said}" if said.startswith(_FORMULA) else said
 
 
-def _two(value: float | None) -> str:
+def _three(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
