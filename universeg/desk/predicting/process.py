@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from threading import Condition, Thread
 from typing import Protocol
 
+from universeg.desk.predicting.polite import step_back
 from universeg.desk.predicting.tasks import (
     Done,
     Found,
@@ -24,6 +25,7 @@ from universeg.desk.predicting.tasks import (
 
 _WAIT = 0.5  # seconds between two looks at what is to be done
 _LISTEN = 0.05  # seconds between two looks at whether something is more urgent
+_NICE = 10  # so that the page and the server come first
 _DEATHS = 3  # of the process, one after another, before it is given up
 
 _GONE = (
@@ -175,6 +177,7 @@ class Predicting:
 
 def _work(conversation: Connection, place: Workplace) -> None:
     """What runs in the other process; the server itself does without torch."""
+    step_back(_NICE)
     from universeg.desk.predicting.worker import work
 
     work(conversation, place)

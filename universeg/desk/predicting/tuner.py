@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
@@ -14,14 +12,9 @@ from universeg.desk.predicting.tasks import Tuned, Tuning, Unable, Workplace
 from universeg.tuning.choosing import AS_IT_IS
 from universeg.tuning.fitting import TUNING, Fitted, fit
 
-_NICE = 15  # after what somebody waits for
-
 
 def tune(conversation: Connection, place: Workplace, asked: Tuning) -> None:
     """Tune, keep it if it is better, and say what came of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it
-    with suppress(OSError, AttributeError):
-        os.nice(_NICE)
     with suppress(BrokenPipeError, ConnectionError):
         try:
             said: Tuned | Unable = tuned(place, asked)

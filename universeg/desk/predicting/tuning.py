@@ -12,9 +12,11 @@ from typing import Any
 
 from megamedical.errors import MegaMedicalError
 from universeg.desk.desk import Desk, TunedNote
+from universeg.desk.predicting.polite import step_back
 from universeg.desk.predicting.tasks import Tuned, Tuning, Unable, Workplace
 
 _GONE = Unable("The process that tunes ended suddenly", "Is there memory enough? Try again.")
+_NICE = 15  # after what somebody waits for
 _NEARLY = 0.99  # of the progress; the rest is being written
 
 
@@ -129,6 +131,7 @@ def _dice(said: Tuned | TunedNote) -> dict[str, float | None]:
 
 def _tune(conversation: Connection, place: Workplace, asked: Tuning) -> None:
     """What runs in the other process; the server itself does without torch."""
+    step_back(_NICE)
     from universeg.desk.predicting.tuner import tune
 
     tune(conversation, place, asked)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,8 +25,6 @@ from universeg.desk.predicting.tasks import (
     Workplace,
 )
 
-_NICE = 10  # so that the page and the server come first
-
 
 class _StoppedError(Exception):
     pass
@@ -36,9 +32,6 @@ class _StoppedError(Exception):
 
 def work(conversation: Connection, place: Workplace) -> None:
     """Answer tasks until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it
-    with suppress(OSError, AttributeError):
-        os.nice(_NICE)
     with suppress(EOFError, BrokenPipeError, ConnectionError):
         try:
             worker = _Worker(conversation, place)

@@ -77,7 +77,7 @@ def test_a_label_that_nothing_shows_is_not_found(tmp_path, network):
 
 
 @pytest.fixture
-def working(monkeypatch):
+def working():
     """Runs the worker beside the test; gives the end of the conversation that the server has."""
     ends = []
 
@@ -85,8 +85,6 @@ def working(monkeypatch):
         ours, theirs = multiprocessing.Pipe()
         place = Workplace(desk.entries, desk.work, support, Settings("any", plane=desk.plane))
         thread = Thread(target=work, args=(theirs, place), daemon=True)
-        monkeypatch.setattr("universeg.desk.predicting.worker.signal.signal", lambda *_: None)
-        monkeypatch.setattr("universeg.desk.predicting.worker.os.nice", lambda _: None)
         thread.start()
         ends.append((ours, thread))
         return ours
