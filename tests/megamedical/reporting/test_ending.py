@@ -148,6 +148,8 @@ def test_to_ask_again_does_not_disturb_the_clearing_up():
         "try:\n    wait('begun')\nfinally:\n    os.write(2, b'worker 3 died')",
         "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    raise ImportError('no numpy')",
         "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    raise typer.Abort",
+        "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    raise typer.Exit(3)",
+        "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    pass",
     ],
 )
 def test_libraries_have_no_say_in_it(code):
