@@ -76,8 +76,9 @@ class Surfaces:
         """The pixels (N, axes) that erosion by the cross of neighbours takes away, in place."""
         from scipy.ndimage import binary_erosion
 
-        points = np.argwhere(mask & ~binary_erosion(mask))
-        return points * np.array(self._spacing, dtype=np.float64)
+        points = np.argwhere(mask & ~binary_erosion(mask)).astype(np.float64)
+        points *= self._spacing
+        return points
 
 
 def dice(found: Mask, meant: Mask, both_empty: float = 1.0) -> float:
