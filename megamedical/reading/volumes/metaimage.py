@@ -61,6 +61,7 @@ class MetaImageReader(Reader):
     """MetaImage: a volume."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""

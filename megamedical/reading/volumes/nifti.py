@@ -45,6 +45,7 @@ class NiftiReader(Reader):
     """NIfTI: a volume, several on one grid, or a picture."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""

@@ -102,6 +102,7 @@ class NrrdReader(Reader):
     """NRRD: a volume."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
