@@ -19,6 +19,7 @@ from universeg.prediction.labels import expect_no_shades, only
 from universeg.prediction.pairing.advice import nothing_paired
 from universeg.prediction.pairing.colours import with_colours
 from universeg.prediction.pairing.drawn import Unread, by_annotations
+from universeg.prediction.pairing.made import Drawn, InPatient
 from universeg.prediction.pairing.nested import by_cases
 from universeg.prediction.pairing.pair import Pair, Pairing
 from universeg.prediction.pairing.patients import by_references, with_segments
@@ -87,7 +88,8 @@ def read_example(
         raise SubjectError(error.stage, pair.image.name, reason) from error
     expect_same_size(scan, mask)
     try:
-        expect_no_shades(mask)
+        if not isinstance(pair.mask, Drawn | InPatient):
+            expect_no_shades(mask)
         label_values(mask)
     except SubjectError as error:
         if not labels:

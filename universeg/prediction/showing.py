@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.reading.images import whole_numbers
 from megamedical.reading.luma import luma
 from megamedical.reading.scan import Scan
 from universeg.prediction.frame import Frame, planes_of
-from universeg.tuning.support import Example
+from universeg.tuning.support import Example, SupportError
 
 _MOST = 64  # labels; more are grey values, not labels
 
@@ -70,6 +73,26 @@ def expect_same_size(scan: Scan, mask: NDArray[Any]) -> None:
         sizes = (" x ".join(map(str, shape)) for shape in (mask.shape, scan.voxels.shape))
         said = "its mask is {}, the image {}: draw it on this image".format(*sizes)
         raise SubjectError("match", "", said)
+
+
+def labelled_pictures(
+    images: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any]]
+) -> list[tuple[Scan, NDArray[Any]]]:
+    """Arrays as scans in grey, each with its label values.
+
+    Raises:
+        SupportError: there are not as many of both.
+        SubjectError: one is no picture, or holds no whole numbers.
+    """
+    if len(images) != len(masks):
+        raise SupportError(
+            f"{len(images)} images came with {len(masks)} masks",
+            "Give each image its mask, in the same order.",
+        )
+    return [
+        (picture(image), whole_numbers(np.asarray(mask), Path(f"mask {number}")))
+        for number, (image, mask) in enumerate(zip(images, masks, strict=True))
+    ]
 
 
 def picture(image: NDArray[Any]) -> Scan:

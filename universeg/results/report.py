@@ -84,10 +84,11 @@ class Report:
 
     def _page(self) -> str:
         unknown = sum(not row.has_spacing for row in self.rows)
-        notes = [f"{len(self.rows)} scans.", *self.notes]
+        notes = [f"{len(self.rows)} scans."]
         if unknown:
-            of = "them" if unknown == len(self.rows) else f"{unknown} of them"
-            notes.append(f"Of {of} no spacing is known: they are measured in {self.unit}.")
+            of = "They" if unknown == len(self.rows) else f"{unknown} of them"
+            notes.append(f"{of} are measured in {self.unit}: no spacing is known.")
+        notes += self.notes
         notes.append("Measured with a research tool, not for diagnosis.")
         said = " ".join(notes)
         articles = "\n".join(self._article(row) for row in self.rows)
