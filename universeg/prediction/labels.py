@@ -44,7 +44,7 @@ class Asked:
         if unknown:
             there = ", ".join(known.values()) or "none: masks have values, as 1=nucleus"
             raise SupportError(
-                f"No label of the examples is called {unknown[0]!r}", f"They have {there}."
+                f"{unknown[0]!r} names no label of the examples", f"They have {there}."
             )
         return {**self.values, **dict(by_name[slug(name)] for name in self.names)}
 

@@ -29,7 +29,8 @@ from universeg.tuning.likeness import Likeness
 from universeg.tuning.support import Support, SupportError
 from universeg.weights.models import load_model, resolution_of
 
-_AT_ONCE = 16  # queries in one batch
+_AT_ONCE = {"cpu": 4}  # queries in one batch; few where each takes long, so that one sees it
+_AT_ONCE_ELSEWHERE = 16
 _LOOKED_AT = 5  # planes of a volume that are held against the examples
 
 
@@ -319,8 +320,9 @@ class Segmenter:
     ) -> Iterator[NDArray[np.float32]]:
         """For each query the mean of all draws, (L, H, W) on its frame's own grid."""
         finders = self._finders()
-        for start in range(0, len(queries), _AT_ONCE):
-            batch = slice(start, start + _AT_ONCE)
+        at_once = _AT_ONCE.get(self.device.partition(":")[0], _AT_ONCE_ELSEWHERE)
+        for start in range(0, len(queries), at_once):
+            batch = slice(start, start + at_once)
             stack = np.stack(queries[batch])
             logits = [finder.logits(stack, positions[batch]) for finder in finders]
             for query, frame in enumerate(frames[batch]):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.reading.limits import expect_volume as expect_scan
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.header import expect_volume
 from megamedical.reading.volumes.nrrd import (
@@ -115,7 +116,8 @@ def _layers(path: Path, header: Header) -> list[Volume]:
     if math.prod(stored.size) == 1:
         return []
     size = [stored.size[axis] for axis in axes]
-    expect_volume(path, size, math.prod(stored.size) // math.prod(size))
+    expect_volume(path, size)
+    expect_scan(stored.size)
     voxels = stored.read(path)
     count = voxels.ndim
     of_space = [count - 1 - axis for axis in reversed(axes)]  # in the array, which is turned around
