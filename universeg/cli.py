@@ -28,6 +28,7 @@ from universeg.options import (
     WeightsOption,
     WindowOption,
 )
+from universeg.scoring.command import score
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,7 @@ app = command_line(
 
 
 app.command()(desk)
+app.command()(score)
 
 
 @app.callback()

@@ -16,7 +16,11 @@ from universeg.tuning.support import Example, SupportError
 
 _COLOUR = re.compile(r"#([0-9a-fA-F]{6})")
 _FEWEST = 3  # shades
-_SET = {1, 255, 65535}  # how masks of one label write its foreground, in one bit, eight and sixteen
+FOREGROUND = {
+    1,
+    255,
+    65535,
+}  # how masks of one label write its foreground, in one bit, eight and sixteen
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def with_one_foreground(
     found = sorted({value for example in examples for value in example.masks})
     (meant,) = wanted if len(wanted) == 1 else (max(found, default=0),)
     is_mixed = any(value != meant for value in found)
-    if not is_mixed or len(wanted) > 1 or not {*found, meant} <= _SET:
+    if not is_mixed or len(wanted) > 1 or not {*found, meant} <= FOREGROUND:
         return [*examples], []
     if any(len(example.masks) > 1 for example in examples):
         return [*examples], []

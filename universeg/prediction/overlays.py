@@ -22,6 +22,8 @@ _PICTURE = Size(512, 2048)
 _SLICE = Size(256, 384)
 _SLICES = 12  # on a sheet
 _ACROSS = 4
+_EDGES = (0.5, 99.5)  # percentiles
+_COUNTED = 1 << 20  # voxels that these are taken from
 _LARGEST = np.iinfo(np.uint16).max  # that a grey PNG can hold
 
 
@@ -59,6 +61,14 @@ def picture_overlay(
     return with_legend(outlined(pixels, layers, labels, _PICTURE), labels, found)
 
 
+def shown_range(voxels: NDArray[Any], seen: Range) -> Range:
+    """What is black and white to a person: what the network sees, but for a few extreme voxels."""
+    some = voxels.ravel()[:: max(1, voxels.size // _COUNTED)]
+    dark, bright = (float(each) for each in np.percentile(some, _EDGES))
+    low, high = max(seen.low, dark), min(seen.high, bright)
+    return Range(low, high) if low < high else seen
+
+
 class Slices:
     """The slices of a volume along a plane, as a person sees them, with what was found."""
 
@@ -71,7 +81,7 @@ class Slices:
         intensities: Range,
     ) -> None:
         """Take a volume (Z, Y, X), its mask, and mm along each axis."""
-        self._plane, self._intensities = plane, intensities
+        self._plane, self._intensities = plane, shown_range(voxels, intensities)
         self._images, self._masks = planes_of(voxels, plane), planes_of(mask, plane)
         self._mm = [mm for axis, mm in enumerate(spacing) if axis != AXIS_OF_PLANE[plane]]
         self._areas = np.count_nonzero(self._masks, axis=(1, 2))

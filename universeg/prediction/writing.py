@@ -16,7 +16,13 @@ from megamedical.task_id import slug
 from universeg.prediction.deciding import Prediction
 from universeg.prediction.frame import Frame
 from universeg.prediction.inputs import Input
-from universeg.prediction.overlays import Slices, as_grey, picture_overlay, write_picture
+from universeg.prediction.overlays import (
+    Slices,
+    as_grey,
+    picture_overlay,
+    shown_range,
+    write_picture,
+)
 from universeg.prediction.volumes import write_volume
 from universeg.results.drawing import Size, outlined
 from universeg.results.labels import Label
@@ -134,4 +140,5 @@ def _pixels(query: Query) -> NDArray[np.uint8]:
     colours = colours_of(query.file.path)
     if colours is not None and colours.shape[:2] == query.scan.voxels.shape:
         return colours
-    return as_grey(query.frame.intensities.scale(query.scan.voxels.astype(np.float32)))
+    voxels = query.scan.voxels
+    return as_grey(shown_range(voxels, query.frame.intensities).scale(voxels.astype(np.float32)))

@@ -148,6 +148,11 @@ def _matched(images: Collection[Input], masks: Collection[Input], how: str) -> P
     return Pairing(tuple(pairs), how, tuple(unpaired), notes=notes)
 
 
+def name_of_mask(mask: Input) -> str:
+    """What a mask is called, without an ending as `_mask`."""
+    return _MASK_ENDING.sub("", mask.name)
+
+
 def _ending_of(mask: Input) -> str:
     """What the name of a mask ends in, `_mask` or the like, without a number."""
     found = _MASK_ENDING.search(mask.name)
