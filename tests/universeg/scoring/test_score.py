@@ -81,9 +81,8 @@ def test_volumes_are_scored_in_mm_and_ml(score, tmp_path):
         truth = blobs(number)
         volume(tmp_path / f"true/p{number}_seg.nii.gz", truth)
         volume(tmp_path / f"found/p{number}.nii.gz", truth | blobs(9))
-    result = score(
-        "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json", "--label", "1=lesion"
-    )
+    options = ["--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json", "--label", "1=lesion"]
+    result = score(options)
     assert result.exit_code == 0, result.output
     assert "Cases: 3" in result.output and "HD95, mm" in result.output
     for number, row in enumerate(rows(tmp_path / "a.csv")):
