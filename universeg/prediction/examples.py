@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from universeg.annotations.kinds import SUFFIXES
 from universeg.prediction.inputs import Input, inputs_at
-from universeg.prediction.labels import expect_no_shades, only
+from universeg.prediction.labels import asked_labels, expect_no_shades, only
 from universeg.prediction.pairing.advice import nothing_paired
 from universeg.prediction.pairing.colours import with_colours
 from universeg.prediction.pairing.drawn import Unread, by_annotations
@@ -27,7 +27,7 @@ from universeg.prediction.pairing.ways import by_endings, by_folders, by_formats
 from universeg.prediction.showing import expect_same_size, label_values
 from universeg.tuning.support import SupportError
 
-__all__ = ["Pair", "Pairing", "find_pairs", "read_example", "scans_in"]
+__all__ = ["Pair", "Pairing", "find_pairs", "read_example", "read_support", "scans_in"]
 
 
 def find_pairs(source: Path, colours: Mapping[int, int] | None = None) -> Pairing:
@@ -107,6 +107,42 @@ def read_example(
     elif suffix_of(pair.mask.path) in (".jpg", ".jpeg"):
         say(f"Warning: {pair.mask.path.name} is a JPEG, which blurs labels: save masks as PNG")
     return scan, mask
+
+
+def read_support(
+    source: str | Path,
+    labels: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]], Mapping[int, str]]:
+    """The labelled scans of a folder or file, whatever program labelled them, for `Segmenter.fit`.
+
+    Args:
+        source: see `find_pairs`.
+        labels: what is looked for, as `--label` has it: `1=nucleus`, `#ff0000=tumour`, or a name
+            that annotations have; by default all there is.
+        say: takes notices and warnings.
+
+    Returns:
+        images, (H, W) grey or (Z, Y, X); their masks, with one axis before where labels overlap;
+        and the names of the values in them, as far as they are known.
+
+    Raises:
+        SupportError: nothing could be paired, or a file cannot be used.
+    """
+    asked = asked_labels(labels)
+    pairing = find_pairs(Path(source), asked.colours)
+    named = asked.among(pairing.names)
+    images, masks = [], []
+    for pair in pairing.pairs:
+        try:
+            scan, mask = read_example(pair, say, named)
+        except SubjectError as error:
+            raise SupportError(
+                f"{pair.image.path.name}: {error.reason}", "Mend it, or leave it out."
+            ) from error
+        images.append(scan.voxels)
+        masks.append(mask)
+    return images, masks, named
 
 
 def scans_in(source: Path) -> list[Input]:

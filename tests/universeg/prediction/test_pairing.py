@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.universeg.annotations.test_outlines import BOX, CORNERS, HOLE, SHAPE, coco
-from universeg.prediction.examples import find_pairs, read_example
+from tests.universeg.prediction.test_segmenter import Bright
+from universeg.prediction.examples import find_pairs, read_example, read_support
 from universeg.prediction.labels import asked_labels
+from universeg.prediction.segmenter import Segmenter
 from universeg.tuning.support import SupportError
 
 SHADES = np.arange(SHAPE[0] * SHAPE[1], dtype=np.uint16).reshape(SHAPE)
@@ -95,6 +97,18 @@ class TestAnnotations:
         assert asked_labels(["2=n"]).among(names) == {2: "n"}
         with pytest.raises(SupportError, match=r"'brain'(.|\n)*Cell, left nucleus"):
             asked_labels(["brain"]).among(names)
+
+    def test_they_are_read_in_python_too(self, tmp_path):
+        image(tmp_path / "a.png")
+        labelme(tmp_path / "a.json", "Nucleus")
+        images, masks, names = read_support(tmp_path, ["nucleus"])
+        assert images[0].shape == masks[0].shape == SHAPE
+        assert names == {1: "Nucleus"}
+        fitted = Segmenter(Bright()).fit(images, masks, names)
+        assert fitted.predict(images[0]).labels == {1: "Nucleus"}
+        with pytest.raises(SupportError, match=r"a\.png: its mask a\.json was drawn"):
+            (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace("60", "61"))
+            read_support(tmp_path)
 
 
 class TestColours:
