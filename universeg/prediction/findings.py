@@ -22,8 +22,8 @@ _SIZE = Size(360, 360)
 _LOW = 0.7  # expected Dice under which somebody should look
 _TITLE = "Predictions"
 _NOTE = (
-    "The expected Dice of a label is what it had on examples that were found from the others; it "
-    "holds for scans like these."
+    "The expected Dice of a label is what it had on examples that were found from the others, as "
+    "small as the network sees them: of what is thin on large pictures it promises too much."
 )
 
 

@@ -16,6 +16,7 @@ from universeg.annotations.naming import unified
 from universeg.prediction.inputs import Input, inputs_at
 from universeg.prediction.pairing.made import Broken, Drawn
 from universeg.prediction.pairing.pair import Pair, Pairing
+from universeg.prediction.pairing.ways import MASK_FOLDER
 
 _MOST = 100_000  # files of a folder that are looked at
 
@@ -33,7 +34,7 @@ def by_annotations(source: Path, unread: Unread) -> Pairing | None:
 
     Of several programs that is taken which has drawn on most pictures.
     """
-    folder = source if source.is_dir() else source.parent
+    folder = source if source.is_dir() else _around(source)
     files = [*files_below(folder)]
     found: dict[str, list[Annotations]] = defaultdict(list)
     broken: list[tuple[Path, SubjectError]] = []
@@ -66,8 +67,17 @@ def by_annotations(source: Path, unread: Unread) -> Pairing | None:
         pairing = replace(pairing, notes=(*pairing.notes, said))
     if not pairing.pairs:
         missing = ", ".join(path.name for path in pairing.unpaired[:3])
-        unread.reasons.append(f"No picture is there that {missing} of {program} is drawn on")
+        unread.reasons.append(
+            f"No picture in {folder} is what {program} has drawn on ({missing}): "
+            "name the folder that holds both"
+        )
     return pairing
+
+
+def _around(file: Path) -> Path:
+    """Where the pictures of a file of annotations are looked for: one up, from `annotations/`."""
+    folder = file.absolute().parent
+    return folder.parent if MASK_FOLDER.fullmatch(folder.name) else folder
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from universeg.prediction.pairing.pair import Pair, Pairing
 
 _IMAGE = re.compile(IMAGE, re.IGNORECASE)
 _MASK = re.compile(MASK, re.IGNORECASE)
+_IN_NAME = re.compile(rf"(?<![a-z])({MASK})(?![a-z])", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d]([^\d]*[^\W\d])?")  # a name without a number
 
 Parts = Mapping[str, Sequence[tuple[str, Input]]]  # by image: masks, each with what it is called
@@ -50,7 +51,7 @@ def by_cases(folder: Path) -> Pairing | None:
         here = _inside(of_images[0] if len(of_images) == 1 else case)
         masks = [mask for path in of_masks for mask in _inside(path)]
         if not masks:
-            masks = [each for each in here if _MASK.search(each.name)]
+            masks = [each for each in here if _IN_NAME.search(each.name)]
             here = [each for each in here if each not in masks]
         if len(here) == 1 and masks and (of_masks or len(masks) == 1):
             images[case.name] = here[0]
