@@ -29,7 +29,7 @@ from universeg.tuning.likeness import Likeness
 from universeg.tuning.support import Support, SupportError
 from universeg.weights.models import load_model, resolution_of
 
-_AT_ONCE = {"cpu": 4}  # queries in one batch; few where each takes long, so that one sees it
+_AT_ONCE = {"cpu": 8}  # queries in one batch; few where each takes long, so that one sees it
 _AT_ONCE_ELSEWHERE = 16
 _LOOKED_AT = 5  # planes of a volume that are held against the examples
 
