@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from universeg.desk.catalogue import Entry, plane_of
-from universeg.desk.labels import Label, added, checked
+from universeg.desk.labels import added, checked
 from universeg.desk.masks import Cut, Masks, Patch
 from universeg.desk.record import LOOKED_AT, Record, Standing
 from universeg.desk.showing import Shelf, Shown, write_thumbnail
+from universeg.results.labels import Label
 
 _IN_MEMORY = 4  # scans whose layers are
 

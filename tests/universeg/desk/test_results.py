@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw
 from pydicom import dcmread
 
 from tests.megamedical.reading.test_dicom import write_series
-from universeg.desk.labels import Label
 from universeg.desk.masks import Masks
 from universeg.desk.results.order import Order
 from universeg.desk.results.polygons import rings_of
 from universeg.desk.results.writing import results_of
 from universeg.prediction.examples import find_pairs, read_example
+from universeg.results.labels import Label
 
 SAID = {
     "PatientName": "Doe^Jane",

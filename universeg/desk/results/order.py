@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from universeg.desk.catalogue import Entry
-from universeg.desk.labels import Label
 from universeg.desk.overview import expected_dice, trust_in
 from universeg.desk.record import State
+from universeg.results.labels import Label
 
 if TYPE_CHECKING:
     from universeg.desk.desk import Desk

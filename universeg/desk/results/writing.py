@@ -15,13 +15,18 @@ from universeg.desk.masks import Masks
 from universeg.desk.record import LOOKED_AT
 from universeg.desk.results.dicom import patient_of, write_segmentation
 from universeg.desk.results.masks import names_of, write_example, write_masks
-from universeg.desk.results.measures import flags, measures
 from universeg.desk.results.order import Order, Ordered, Outcome, Step
+from universeg.desk.results.pictures import flags, picture_of
 from universeg.desk.results.polygons import Coco, write_geojson
-from universeg.desk.results.report import Report, Row, picture_of
 from universeg.desk.showing import Shown, shown_of
+from universeg.results.measures import measures
+from universeg.results.report import Report, Row
 
 _NICE = 5
+_EXPECTED = (
+    "The expected Dice is what the network makes of its own prediction, corrected by how well "
+    "earlier ones agreed with what was made of them."
+)
 
 
 def write_results(conversation: Connection, order: Order) -> None:
@@ -46,7 +51,9 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
     """
     failures: list[tuple[str, str]] = []
     are_volumes = any(each.entry.file.dimension == 3 for each in order.scans)
-    report = Report(f"Desk: {order.folder.name}", "voxels" if are_volumes else "pixels")
+    looked_at = sum(scan.state in LOOKED_AT for scan in order.scans)
+    notes = (f"Somebody looked at {looked_at} of them.", _EXPECTED)
+    report = Report(f"Desk: {order.folder.name}", "voxels" if are_volumes else "pixels", notes)
     coco = Coco(order.labels)
     names = names_of([each.entry for each in order.scans])
     examples = 0
@@ -59,7 +66,9 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
         except (SubjectError, MegaMedicalError, OSError) as error:
             failures.append((scan.entry.name, getattr(error, "reason", "") or str(error)))
         step(number + 1)
-    written = [path.name for path in report.write(order.folder)]
+    page = report.write_page(order.folder / "report.html")
+    table = report.write_table(order.folder / "report.csv")
+    written = [page.name, table.name]
     written.append(f"masks/ ({len(report.rows)})")
     if examples:
         written.append(f"examples/ ({examples})")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from universeg.desk.labels import Label
+from universeg.results.labels import Label
 
 _LONGEST = 1 << 21  # runs of a patch
 _LARGEST = 1 << 31
