@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from megamedical.errors import StoreError
+from megamedical.errors import StoreError, needing
 from megamedical.store.array_reader import Origin, Slices
 from megamedical.store.attributes import StoreAttributes
 from megamedical.store.examples import ExampleIndex
@@ -30,6 +30,13 @@ from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from megamedical.store.sampling.datasets import (
+        Augment,
+        EpisodeDataset,
+        SliceDataset,
+        Transform,
+    )
 
 
 _ATTEMPTS = 4  # each of them in the way of another build, or of the same at another step
@@ -143,6 +150,72 @@ class Store:
         images, masks = self._slices[group]
         image, mask = images.read([found[0]])[0], masks.read([found[1]])[0]
         return image.astype(np.float32), mask.astype(np.float32) / np.float32(255)
+
+    def dataset(
+        self,
+        *tasks: str,
+        split: str | None = None,
+        role: str | None = None,
+        transform: Transform | None = None,
+    ) -> SliceDataset:
+        """Slices with their masks, for a `DataLoader` of PyTorch's, which reads a batch at once.
+
+        An item is an `Example`, of which a loader makes a `Batch`: `image` (1, H, W) and `mask`
+        (1, H, W), float32 in [0, 1], and `about`, which says task, subject, patient and split.
+
+        Args:
+            tasks: patterns of their names, `acdc/*`, or how they begin; all by default.
+            split: train, dev or test; all by default.
+            role: only datasets of this role.
+            transform: is done to each image and mask.
+
+        Raises:
+            TaskError: the store has nothing of that.
+            NotInstalled: there is no PyTorch.
+            StoreError: see `slices`.
+        """
+        with needing("torch", "universeg", "`Store.dataset`"):
+            from megamedical.store.sampling.opening import slices_of
+
+        return slices_of(self, tasks, split, role, transform)
+
+    def episodes(
+        self,
+        *tasks: str,
+        support_size: int = 16,
+        split: str = "train",
+        role: str | None = None,
+        length: int = 10_000,
+        seed: int = 0,
+        minimum_area: float = 0.003,
+        augment: Augment | None = None,
+    ) -> EpisodeDataset:
+        """In-context episodes: a query, and labelled slices of other patients' to learn it from.
+
+        Each is drawn from its number, first a dataset, then a group of it and so on, so that all
+        count alike. An item is an `InContext`, of which a loader makes `Episodes`.
+
+        Args:
+            tasks: patterns of their names, `acdc/*`, or how they begin; all by default.
+            support_size: S, labelled slices of an episode; all are of the train split.
+            split: of the queries.
+            role: only datasets of this role.
+            length: how many episodes there are.
+            seed: another one gives other episodes.
+            minimum_area: the least share of a slice of the train split that its label covers.
+            augment: changes episodes, as `universeg.Augmentation()` does.
+
+        Raises:
+            TaskError: the store has nothing of that.
+            NotInstalled: there is no PyTorch.
+            StoreError: see `slices`.
+        """
+        with needing("torch", "universeg", "`Store.episodes`"):
+            from megamedical.store.sampling.opening import episodes_of
+
+        return episodes_of(
+            self, tasks, support_size, split, role, length, seed, minimum_area, augment
+        )
 
     @cached_property
     def _examples(self) -> ExampleIndex:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from megamedical.catalogue import strict_yaml
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
+from megamedical.store.sampling.tasks import TaskChoice
 from universeg.training.augmentation import Augmentation
-from universeg.training.data.tasks import TaskChoice
 from universeg.training.drawn.families import DrawnTasks
 
 _DEEPEST = 8  # dots in the name of a setting

@@ -14,15 +14,15 @@ from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import sha256_of
 from megamedical.reporting.progress import Listener
 from megamedical.spread import spread
+from megamedical.store.sampling.episodes import EpisodeSampler
+from megamedical.store.sampling.tasks import TaskError, choose_tasks
 from megamedical.store.store import Store
 from universeg.training.checkpoint import Checkpoint
 from universeg.training.clock import Clock
 from universeg.training.config import Config, save_config
-from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Batch, Loader, ended_workers_explained
 from universeg.training.data.opening import Reading, open_reading
 from universeg.training.data.steps import step_of
-from universeg.training.data.tasks import TaskError, choose_tasks
 from universeg.training.evaluation import Judgement, episodes_to_judge, judge
 from universeg.training.folder import Folder
 from universeg.training.learner import Diverged, Learner, progress

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from megamedical.errors import MegaMedicalError
+from megamedical.store.sampling.episodes import Episode, EpisodeSampler
 from universeg.training.augmentation import Augmentation, augment_batch
 from universeg.training.clock import Clock
 from universeg.training.data.cache import Arrays, read_episodes
-from universeg.training.data.episodes import Episode, EpisodeSampler
 from universeg.training.data.steps import Step
 from universeg.training.drawn.batch import with_drawn
 
