@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from megamedical.errors import StoreError, needing
 from megamedical.store.array_reader import Origin, Slices
 from megamedical.store.attributes import StoreAttributes
+from megamedical.store.describing.provenance import Provenances, provenances_in
 from megamedical.store.examples import ExampleIndex
 from megamedical.store.location import Location
 from megamedical.store.snapshot import Snapshot, take_snapshot
@@ -62,6 +63,16 @@ class Store:
     def resolution(self) -> int:
         """Height and width of its slices, in pixels."""
         return self.attributes.resolution
+
+    @property
+    def provenances(self) -> Provenances:
+        """Titles, terms and citations of its datasets; stores of earlier versions have none."""
+        return provenances_in(self.root)
+
+    @property
+    def root(self) -> bytes:
+        """The content of its `zarr.json`."""
+        return self._snapshot.root
 
     @cached_property
     def groups(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A store in a training loop of one's own: what items are, by whomever and however they are read."""
+"""A store in a training loop of one's own: what items are, by whomever they are read."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_without_pytorch_it_is_one_sentence(store):
         "try: store.dataset()\n"
         "except megamedical.errors.MegaMedicalError as error: print(error)"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'megamedical[universeg]'" in ended.stdout, ended.stderr
 
 
@@ -211,6 +211,6 @@ def test_the_loop_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     write_store(tmp_path / "store", Discs("stare"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(EpisodeDataset, "__len__", lambda _: 4)  # is enough
-    exec(loop, said := {})
+    exec(loop, said := {})  # noqa: S102
     assert f"[8, 1, {SIZE}, {SIZE}]" in capsys.readouterr().out
     assert said["loss"].isfinite()
