@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,9 @@ from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL.Image import Image
 
+    from megamedical.store.notebook.task import StoredTask
     from megamedical.store.sampling.datasets import (
         Augment,
         EpisodeDataset,
@@ -161,6 +165,61 @@ class Store:
         images, masks = self._slices[group]
         image, mask = images.read([found[0]])[0], masks.read([found[1]])[0]
         return image.astype(np.float32), mask.astype(np.float32) / np.float32(255)
+
+    def __len__(self) -> int:
+        """How many tasks it has."""
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of its tasks."""
+        return iter(self.tasks["task"])
+
+    def __contains__(self, task: object) -> bool:
+        """Whether it has a task of this id."""
+        return task in set(self.tasks["task"])
+
+    def __bool__(self) -> bool:
+        """A store is one, also while it has no task."""
+        return True
+
+    def __getitem__(self, task: str) -> StoredTask:
+        """A task by its id: its examples, and how they look.
+
+        Raises:
+            StoreError: there is none; the nearest ids are named.
+        """
+        from megamedical.store.notebook.task import StoredTask
+
+        rows = self.tasks[self.tasks["task"] == task]
+        if rows.empty:
+            near = get_close_matches(str(task), list(self.tasks["task"]))
+            guess = f"Did you mean {' or '.join(near)}?" if near else "See `Store.tasks`."
+            raise StoreError(f"{self.location} has no task {task}", guess)
+        return StoredTask(self, task, rows.iloc[0])
+
+    def preview(self, *tasks: str, per_task: int = 6, most: int = 24, columns: int = 2) -> Image:
+        """A contact sheet: some slices of each task, with the mask as an outline.
+
+        Args:
+            tasks: their ids, or how they begin; by default tasks spread over all of the store.
+            per_task: slices of each.
+            most: draw no more than so many tasks, spread evenly.
+            columns: tasks beside each other.
+
+        Raises:
+            StoreError: no task begins like that, or the store has none.
+        """
+        from megamedical.store.preview import preview
+
+        return preview(self, tasks=tasks, per_task=per_task, most=most, columns=columns)
+
+    def __repr__(self) -> str:
+        return f"<store {self.location}: {len(self)} tasks, {self.resolution} pixels a side>"
+
+    def _repr_html_(self) -> str:
+        from megamedical.store.notebook.page import page_of
+
+        return page_of(self)
 
     def dataset(
         self,

@@ -46,9 +46,7 @@ def table(
         )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return (
-        f"<table><thead><tr>{cells('th', columns)}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    return f"<table><thead><tr>{cells('th', columns)}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _rows(store: Store) -> list[tuple[object, ...]]:
