@@ -164,6 +164,10 @@ class Turn:
         """Those of the store, as it is before anything is published."""
         return self.snapshot.attributes
 
+    def table(self, name: str) -> pa.Table:
+        """A table of the store, as it is before anything is published."""
+        return decode_table(self.snapshot.tables[name], name)
+
     def place(self, group: str) -> str:
         """Where in the store a `<dataset>/<group>` is to be written: no reader looks there yet."""
         return group if self.location.folder is None else f"{self.staging}/{group}"
@@ -188,12 +192,10 @@ class Turn:
         kept = {path: made for path, made in self.attributes.groups.items() if path not in stale}
         tables = {
             name: in_order(
-                pa.concat_tables(
-                    [_without(decode_table(content, name), name, stale), *rows.get(name, ())]
-                ),
+                pa.concat_tables([_without(self.table(name), name, stale), *rows.get(name, ())]),
                 name,
             )
-            for name, content in self.snapshot.tables.items()
+            for name in self.snapshot.tables
         }
         attributes = attributes_of(
             self.attributes.resolution, self.attributes.seed, {**kept, **groups}, {}
@@ -281,14 +283,22 @@ def _roll_forward(location: Location) -> None:
     location.remove(NEXT)
 
 
+def rows_of(table: pa.Table, name: str, groups: Collection[str]) -> pa.Table:
+    """The rows of a table that are of some groups."""
+    return table.filter(_is_of(table, name, groups))
+
+
 def _without(table: pa.Table, name: str, groups: Collection[str]) -> pa.Table:
+    return table.filter(pc.invert(_is_of(table, name, groups)))
+
+
+def _is_of(table: pa.Table, name: str, groups: Collection[str]) -> pa.Array:
     if name == "examples":
         ids = pc.list_slice(pc.split_pattern(table["task"], "/"), 0, 2)
         paths = pc.binary_join(ids, "/")
     else:
         paths = pc.binary_join_element_wise(table["dataset"], table["group"], "/")
-    stale = pa.array(sorted(groups), pa.string())
-    return table.filter(pc.invert(pc.is_in(paths, stale)))
+    return pc.is_in(paths, pa.array(sorted(groups), pa.string()))
 
 
 @contextmanager

@@ -297,14 +297,25 @@ class Store:
         table = self.table("groups").select(["dataset", "group", "checksum"])
         return {f"{row['dataset']}/{row['group']}": row["checksum"] for row in table.to_pylist()}
 
+    def checksum_of(self, group: str) -> str:
+        """The SHA-256 of the `zarr.json` of a `<dataset>/<group>`, as the tables have it.
+
+        Raises:
+            StoreError: there is no such group.
+        """
+        if group not in self._checksums:
+            raise StoreError(f"The store at {self.location} has no {group}", "See `Store.groups`.")
+        return self._checksums[group]
+
+    def places_of(self, group: str) -> tuple[str, ...]:
+        """Where in the store a group may lie: in its place, or on its way there."""
+        staged = self._snapshot.staged.get(group)
+        return (group,) if staged is None else (group, staged)
+
     def _origin(self, group: str) -> Origin | None:
         if self.attributes.format == 1:
             return None
-        if group not in self._checksums:
-            raise StoreError(f"The store at {self.location} has no {group}", "See `Store.groups`.")
-        staged = self._snapshot.staged.get(group)
-        places = (group,) if staged is None else (group, staged)
-        return Origin(places, self._checksums[group])
+        return Origin(self.places_of(group), self.checksum_of(group))
 
 
 def open_store(path: str | Path) -> Store:
