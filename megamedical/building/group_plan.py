@@ -15,11 +15,11 @@ from megamedical.building.subject_job import Job, basis_of, digest, fingerprint_
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.group import DrawnGroup, FileGroup
 from megamedical.catalogue.honesty import KnownError
-from megamedical.catalogue.licences import cited
 from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
 from megamedical.obtaining.archive_content import Unpacked
 from megamedical.processing import synthetic
+from megamedical.sharing.terms import provenance_of
 from megamedical.store.describing.provenance import Provenance
 from megamedical.subjects.matching import find_subjects
 from megamedical.subjects.subject import Failure, Subject, Tree
@@ -70,16 +70,7 @@ class GroupPlan:
     @property
     def provenance(self) -> Provenance:
         """What the store says of where the dataset is from."""
-        dataset, terms = self.dataset, self.dataset.licence
-        return Provenance(
-            dataset.title,
-            terms.name,
-            terms.commercial,
-            terms.redistribution,
-            dataset.home,
-            cited(dataset),
-            dataset.notes,
-        )
+        return provenance_of(self.dataset)
 
     @cached_property
     def inputs(self) -> str:

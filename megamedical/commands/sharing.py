@@ -1,13 +1,14 @@
-"""Commands that bring stores to others: merge, copy."""
+"""Commands that bring stores to others: merge, copy, export."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.commands.root import JsonOption, StoreOption, app, print_json
-from megamedical.reporting.console import errors_explained, say, terminal
+from megamedical.commands.root import JsonOption, ManifestsOption, StoreOption, app, print_json
+from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from megamedical.sharing.copying import Brought
@@ -51,6 +52,46 @@ def copy(
 
         heard = Silence() if as_json else listener(terminal())
         _show(run(store, to, *(datasets or ()), listener=heard), as_json)
+
+
+@app.command()
+def export(
+    hf: Annotated[
+        Path, typer.Option("--hf", help="New folder, written as a dataset of Hugging Face's.")
+    ],
+    store: Annotated[str, typer.Argument(help="Folder or URL of the store.")] = "store",
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Datasets; all that may be passed on by default.")
+    ] = None,
+    manifests: ManifestsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what may be passed on of a store for others: Parquet with pictures, and its card.
+
+    What its owners forbid to pass on, or do not speak of, is left out and named, with exit code 3;
+    asked for by name, it is refused.
+    """
+    with errors_explained("the same command begins again"):
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.reporting.progress import Silence, listener
+        from megamedical.sharing.hugging_face import export as run
+        from megamedical.sharing.terms import provenances_of
+        from megamedical.store.store import open_store
+
+        console = terminal()
+        opened = open_store(store)
+        known = provenances_of(opened, catalog(manifests))
+        heard = Silence() if as_json else listener(console)
+        exported = run(opened, hf, known, datasets or (), heard)
+        if as_json:
+            print_json(exported)
+        else:
+            for reason in exported.refused:
+                say(console, reason, "[yellow]![/] ")
+            names = ", ".join(exported.datasets)
+            say(console, f"{exported.folder}: {exported.examples:,} examples of {names}")
+        if exported.refused:
+            raise typer.Exit(INCOMPLETE)
 
 
 def _show(brought: Brought, as_json: bool) -> None:
