@@ -118,6 +118,10 @@ class Config(_Settings):
     else as many as there are cores, less one."""
     tensorboard: bool = False
     """Whether a log for TensorBoard is written too."""
+    wandb: str = ""
+    """The project of Weights & Biases that gets the figures too."""
+    mlflow: str = ""
+    """The experiment of MLflow that gets the figures too."""
 
 
 def presets() -> list[str]:

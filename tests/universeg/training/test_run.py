@@ -180,6 +180,7 @@ class TestARun:
             "best.safetensors",
             "checkpoint.pt",
             "config.yaml",
+            "curve.png",
             "log.jsonl",
             "pictures",
         ]
