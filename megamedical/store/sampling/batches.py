@@ -33,26 +33,27 @@ class Pairs:
         """Take what was read.
 
         Args:
-            stored: images and masks, (B, N, H, W) each: as they lie in a store, or float32.
+            stored: images and masks, (B, N, H, W) each: as they lie in a store, or float32; what
+                nobody has asked for in float32 stays so, under this name.
             about: `task`, `subject` and more, a list of B each.
             slot: the memory in which they lie, if a worker shares it.
         """
         self.about = about
-        self._stored = stored
+        self.stored = stored
         self._slot = slot
 
     def __len__(self) -> int:
-        return len(self._stored[0])
+        return len(self.stored[0])
 
     @property
     def images(self) -> Tensor:
         """All images, float32 in [0, 1]."""
-        return _floats(*self._stored)[0]
+        return _floats(*self.stored)[0]
 
     @property
     def masks(self) -> Tensor:
         """All masks, float32 in [0, 1]: the share of each pixel that is covered."""
-        return _floats(*self._stored)[1]
+        return _floats(*self.stored)[1]
 
     def to(self, device: torch.device | str) -> Self:
         """The same on a device, to which it goes as small as it is stored."""
@@ -63,17 +64,17 @@ class Pairs:
         return self._with(torch.Tensor.pin_memory)
 
     def _nth(self, number: int) -> tuple[Tensor, Tensor]:
-        images, masks = self._stored
+        images, masks = self.stored
         return images[number], masks[number]
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Self:
-        images, masks = map(change, self._stored)
+        images, masks = map(change, self.stored)
         return type(self)((images, masks), self.about)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        slot = self._slot or _shared(self._stored)
+        slot = self._slot or _shared(self.stored)
         if slot is None:
-            return type(self), (self._stored, self.about)
+            return type(self), (self.stored, self.about)
         return _received, (type(self), slot.word(), self.about)
 
 

@@ -165,7 +165,7 @@ class TestWorkers:
         """A view of a batch that is long gone is not written over."""
         slices = store.dataset("one")
         loader = DataLoader(slices, batch_size=2, num_workers=1, multiprocessing_context=start)
-        stored = [batch._stored[0][1] for batch in loader]
+        stored = [batch.stored[0][1] for batch in loader]
         for number, image in enumerate(stored):
             assert torch.equal(image.float(), slices[2 * number + 1].image)
 
