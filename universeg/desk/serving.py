@@ -104,15 +104,11 @@ def open_desk(
         if look:
             Timer(_BROWSER, look, [door.address]).start()
         try:
-            with suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run(sockets=[own])
+            uvicorn.Server(config).run(sockets=[own])
         finally:
             predicting.close()
             tunings.close()
             errand.close()
-        say(
-            f"The desk is closed. All is kept in {opening.folder}; the same command opens it again."
-        )
 
 
 def _expect_apart(opening: Opening) -> None:

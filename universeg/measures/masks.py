@@ -74,10 +74,14 @@ class Surfaces:
 
     def _surface(self, mask: Mask) -> NDArray[np.float64]:
         """The pixels (N, axes) that erosion by the cross of neighbours takes away, in place."""
-        from scipy.ndimage import binary_erosion
+        from scipy.ndimage import binary_erosion, find_objects
 
-        points = np.argwhere(mask & ~binary_erosion(mask))
-        return points * np.array(self._spacing, dtype=np.float64)
+        (box,) = find_objects(mask.view(np.uint8))  # around it all is empty, as beyond the image
+        own = mask[box]
+        points = np.argwhere(own & ~binary_erosion(own)).astype(np.float64)
+        points += [side.start for side in box]
+        points *= self._spacing
+        return points
 
 
 def dice(found: Mask, meant: Mask, both_empty: float = 1.0) -> float:

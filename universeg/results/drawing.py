@@ -18,14 +18,17 @@ from universeg.results.labels import Label
 Pixels = NDArray[np.uint8]
 Layers = Mapping[int, NDArray[np.bool_]]
 
-_LINES = 450  # of them would fill the longer side of a picture
-_DARK = 0.3  # of the width of a line: its outer edge, so that it is seen on any colour
+_LINES = 200  # of them would fill the longer side of a picture
+_DARK = 1 / 3  # of the width of a line: its outer edge, so that it is seen on any colour
 _STRETCHED = 16.0  # times; pixels longer than that are shown shorter than they are
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a picture is drawn: its longer side in pixels, between two bounds."""
+    """How large a picture is drawn: its longer side in pixels.
+
+    Smaller ones than `least` are enlarged by a whole number, larger ones than `most` shrunk.
+    """
 
     least: int
     most: int
@@ -35,7 +38,7 @@ class Size:
         stretched = np.divide(mm, min(mm)).clip(max=_STRETCHED)
         sides = np.multiply(shape[:2], stretched)
         longer = float(sides.max())
-        times = ceil(self.least / longer) if longer < self.least else min(1, self.most / longer)
+        times = self.least // longer if longer < self.least else min(1, self.most / longer)
         height, width = (max(1, round(float(side))) for side in sides * times)
         return height, width
 
@@ -134,7 +137,7 @@ def _resized(layer: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool
     is_smaller = size[0] * size[1] < layer.size
     if is_smaller:
         return np.asarray(grey.resize(size, Image.Resampling.BOX)) > 64  # a line of 1 in 3 pixels
-    return np.asarray(grey.resize(size, Image.Resampling.BILINEAR)) > 127
+    return np.asarray(grey.resize(size, Image.Resampling.NEAREST)) > 127
 
 
 def _shrunk(inside: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:

@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 
 from megamedical.files.writing import whole_file
+from megamedical.reporting.cleaning import cell
 from universeg.results.measures import Measure
 
 _MOST = 400  # pictures; a report with more would be slow to open
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # that a spreadsheet would reckon
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,19 @@ class Report:
             who = [row.name, *([row.patient] if has_patients else [])]
             for each in row.measures:
                 expected = row.expected if each.expected is None else each.expected
-                about = [*map(_inert, who), row.state, _three(expected), _three(row.agreed)]
+                about = [*map(cell, who), row.state, _three(expected), _three(row.agreed)]
                 size = [each.pixels, _precise(each.area), _precise(each.volume), each.objects]
-                label = [_inert(each.label.name), each.label.value]
-                writer.writerow([*about, *label, *size, _inert("; ".join(row.flags))])
+                label = [cell(each.label.name), each.label.value]
+                writer.writerow([*about, *label, *size, cell("; ".join(row.flags))])
         return text.getvalue()
 
     def _page(self) -> str:
         unknown = sum(not row.has_spacing for row in self.rows)
-        notes = [f"{len(self.rows)} scans.", *self.notes]
+        notes = [f"{len(self.rows)} scans."]
         if unknown:
-            of = "them" if unknown == len(self.rows) else f"{unknown} of them"
-            notes.append(f"Of {of} no spacing is known: they are measured in {self.unit}.")
+            of = "They" if unknown == len(self.rows) else f"{unknown} of them"
+            notes.append(f"{of} are measured in {self.unit}: no spacing is known.")
+        notes += self.notes
         notes.append("Measured with a research tool, not for diagnosis.")
         said = " ".join(notes)
         articles = "\n".join(self._article(row) for row in self.rows)
@@ -138,11 +139,6 @@ def _head_of_expected(row: Row) -> str:
 
 def _style() -> str:
     return (resources.files("universeg.results") / "report.css").read_text(encoding="utf-8")
-
-
-def _inert(said: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{said}" if said.startswith(_FORMULA) else said
 
 
 def _three(value: float | None) -> str:

@@ -14,7 +14,7 @@ from universeg.tuning.clock import Clock
 from universeg.tuning.expectation import Expectation, expected
 from universeg.tuning.finder import Average, Finder, Maps, sigmoid
 from universeg.tuning.in_context import InContext
-from universeg.tuning.left_out import LeftOut, leave_out, move_copies
+from universeg.tuning.left_out import LeftOut, Stage, leave_out, move_copies, unwatched
 from universeg.tuning.support import Support
 from universeg.tuning.ways import AsItIs, Branch, Grown, Tuned, Way
 
@@ -132,11 +132,14 @@ def fit(
     )
 
 
-def expect(network: nn.Module, support: Support) -> Mapping[str, Expectation]:
+def expect(
+    network: nn.Module, support: Support, stage: Stage = unwatched
+) -> Mapping[str, Expectation]:
     """What is to be expected of a network in context: some planes, each found from the others."""
     if len(support.scans) < 2:
         return {}
-    known = leave_out(InContext(network, support, size=min(support.size, _SHOWN)), _EXPECTED)
+    shown = InContext(network, support, size=min(support.size, _SHOWN))
+    known = leave_out(shown, _EXPECTED, stage=stage)
     return _expected(known)
 
 
