@@ -1,19 +1,39 @@
-"""How large what was drawn is, and in how many parts."""
+"""How large what was drawn or found is, and in how many parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from universeg.desk.labels import Label
-from universeg.desk.masks import Masks
+from universeg.results.labels import Label
 
 _MM3_OF_ML = 1000.0
-_LOW = 0.7  # expected Dice under which somebody should look
+
+
+class Layered(Protocol):
+    """Masks of labels on one grid."""
+
+    def layer(self, label: int) -> NDArray[np.bool_]:
+        """Where a label is, by its value: (Z, Y, X) or (H, W)."""
+        ...
+
+
+class LabelMap:
+    """A mask of label values, (Z, Y, X) or (H, W), as layers."""
+
+    def __init__(self, values: NDArray[np.integer]) -> None:
+        """Take a mask."""
+        self._values = values
+
+    def layer(self, label: int) -> NDArray[np.bool_]:
+        """See `Layered`."""
+        layer: NDArray[np.bool_] = self._values == label
+        return layer
 
 
 @dataclass(frozen=True)
@@ -21,7 +41,8 @@ class Measure:
     """One label of one scan.
 
     `area` is in mm2 and `volume` in ml, as far as the scan has a spacing; `objects` hang together,
-    over corners too; `at_border` says whether one goes on outside of the scan.
+    over corners too; `at_border` says whether one goes on outside of the scan; `expected` is the
+    Dice that may be expected of the label, where it is known of it alone.
     """
 
     label: Label
@@ -30,10 +51,18 @@ class Measure:
     volume: float | None
     objects: int
     at_border: bool
+    expected: float | None = None
+
+    @property
+    def size(self) -> str:
+        """Its area or volume in words; nothing, where no spacing is known."""
+        if self.area is not None:
+            return f"{self.area:,.2f} mm²"
+        return "" if self.volume is None else f"{self.volume:,.3f} ml"
 
 
 def measures(
-    masks: Masks, labels: Sequence[Label], spacing: Sequence[float] | None
+    masks: Layered, labels: Sequence[Label], spacing: Sequence[float] | None
 ) -> Iterator[Measure]:
     """Each label of a scan; `spacing` is in mm, None where nobody knows it."""
     for label in labels:
@@ -58,23 +87,10 @@ def boxes_of_objects(
     return numbers, ndimage.find_objects(numbers)
 
 
-def flags(
-    state: str, expected: float | None, found: Sequence[Measure], *, overlap: bool
-) -> list[str]:
-    """What somebody who reads the report should know of a scan."""
-    said = []
-    if state == "predicted":
-        said.append("nobody looked at it")
-        if expected is not None and expected < _LOW:
-            said.append("expected to be poor")
-    if state == "begun":
-        said.append("not finished")
-    if not any(each.pixels for each in found):
-        said.append("nothing found")
-    said += [f"{each.label.name} reaches the border" for each in found if each.at_border]
-    if overlap:
-        said.append("labels overlap: in its one mask the last of them is seen")
-    return said
+def findings(found: Sequence[Measure]) -> list[str]:
+    """What somebody who reads a report should know of what was found in a scan."""
+    said = [] if any(each.pixels for each in found) else ["nothing found"]
+    return [*said, *(f"{each.label.name} reaches the border" for each in found if each.at_border)]
 
 
 def _reaches_border(layer: NDArray[np.bool_]) -> bool:
