@@ -14,10 +14,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # `typing` is as much to import as all of the above
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+    from typing import Any, NoReturn
 
 INTERRUPTED = 130  # exit code
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

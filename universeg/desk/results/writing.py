@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -24,8 +24,8 @@ from universeg.results.report import Report, Row
 
 _NICE = 5
 _EXPECTED = (
-    "The expected Dice is what the network makes of its own prediction, corrected by how well "
-    "earlier ones agreed with what was made of them."
+    "The expected Dice is what the network makes of its own prediction, corrected by how well it "
+    "finds labelled scans from the others."
 )
 
 
@@ -52,7 +52,7 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
     failures: list[tuple[str, str]] = []
     are_volumes = any(each.entry.file.dimension == 3 for each in order.scans)
     looked_at = sum(scan.state in LOOKED_AT for scan in order.scans)
-    notes = (f"Somebody looked at {looked_at} of them.", _EXPECTED)
+    notes = (f"Somebody looked at {looked_at} of them.", _EXPECTED, *_left_out(order))
     report = Report(f"Desk: {order.folder.name}", "voxels" if are_volumes else "pixels", notes)
     coco = Coco(order.labels)
     names = names_of([each.entry for each in order.scans])
@@ -78,6 +78,16 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
     if (order.folder / "dicom-seg").exists():
         written.append("dicom-seg/")
     return Outcome(written, failures)
+
+
+def _left_out(order: Order) -> Iterator[str]:
+    """What labelled scans say of each label."""
+    for label in order.labels:
+        if each := order.left_out.get(label.value):
+            yield (
+                f"{label.name}: labelled scans, each found from the others, have a Dice of "
+                f"{each.dice:.2f} ({each.low:.2f}-{each.high:.2f}, {each.scans} scans)."
+            )
 
 
 def _write_scan(

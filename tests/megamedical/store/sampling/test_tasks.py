@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_store import Discs, write_store
 
+from megamedical.store.sampling.tasks import TaskChoice, TaskError, choose_tasks
 from universeg.training.config import ConfigError, resolve
-from universeg.training.data.tasks import TaskChoice, TaskError, choose_tasks
 
 KIDNEY = "plain/discs/mri/axial/mid/kidney"
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from tiny_store import Discs, write_store
 
-from universeg.training.data.episodes import EpisodeSampler, draw_episode
-from universeg.training.data.tasks import (
+from megamedical.store.sampling.episodes import EpisodeSampler, draw_episode
+from megamedical.store.sampling.tasks import (
     LEVELS,
     Examples,
     Task,

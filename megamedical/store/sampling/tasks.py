@@ -155,6 +155,56 @@ def choose_tasks(store: Store, choice: TaskChoice) -> Tasks:
     return tasks
 
 
+def named_tasks(store: Store, patterns: Sequence[str], role: str | None = None) -> pd.DataFrame:
+    """The rows of `Store.tasks` that are asked for; all of them where nothing is said.
+
+    Args:
+        store: what has them.
+        patterns: of their names, as a shell has them, or how they begin: `acdc`.
+        role: only those of datasets with this role.
+
+    Raises:
+        TaskError: a pattern, or the role, is of nothing in the store.
+    """
+    tasks = store.tasks
+    names = list(tasks["task"])
+    for pattern in patterns:
+        if not any(_is_named(name, pattern) for name in names):
+            raise _no_such(store, "The pattern", pattern, {*names, *_branches(names)})
+    if role is not None and role not in set(tasks["role"]):
+        raise _no_such(store, "The role", role, set(tasks["role"]))
+    chosen = [not patterns or any(_is_named(name, each) for each in patterns) for name in names]
+    found = tasks[chosen]
+    return found if role is None else found[found["role"] == role]
+
+
+def tasks_to_query(
+    store: Store, named: pd.DataFrame, split: str, minimum_area: float
+) -> Sequence[Task]:
+    """Tasks with queries of a split, each with somebody else of the train split to learn from.
+
+    Args:
+        store: what has them.
+        named: rows of `Store.tasks`.
+        split: of the queries; where it is not `train`, they are the `dev` of a task.
+        minimum_area: the least share of a slice that a label covers; at least a pixel.
+    """
+    columns = _columns(store.examples)
+    places = store.examples.groupby("task", sort=False).indices
+    tasks = []
+    for row in named.itertuples():
+        own = {name: column[places[row.task]] for name, column in columns.items()}
+        task = _task(row, own, minimum_area, "dev" if split == "train" else split)
+        least = 2 if split == "train" else 1
+        if len(np.unique(task.train.patients)) >= least and (split == "train" or len(task.dev)):
+            tasks.append(task)
+    return tasks
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or name.startswith(f"{pattern.rstrip('/')}/")
+
+
 def _expect_named(store: Store, choice: TaskChoice) -> None:
     """Make sure that every pattern and every weight is of something that the store has."""
     tasks = list(store.tasks["task"])
@@ -190,10 +240,10 @@ def _columns(examples: pd.DataFrame) -> _Columns:
     return columns | {"patient": examples["patient"].factorize()[0]}
 
 
-def _task(row: pd.Series, columns: _Columns, minimum_area: float) -> Task:
+def _task(row: pd.Series, columns: _Columns, minimum_area: float, judged: str = "dev") -> Task:
     area, split = columns["area"], columns["split"]
     is_train = (split == "train") & (area >= minimum_area) & (area > 0)
-    is_dev = (split == "dev") & (area > 0)
+    is_dev = (split == judged) & (area > 0)
     levels = {level: getattr(row, level) for level in LEVELS}
     return Task(str(row.task), levels, _examples(columns, is_train), _examples(columns, is_dev))
 

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from universeg.training.data.tasks import LEVELS, Examples, Task, TaskChoice, TaskError
+from megamedical.store.sampling.tasks import LEVELS, Examples, Task, TaskChoice, TaskError
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,12 @@ class EpisodeSampler:
     """
 
     def __init__(
-        self, tasks: Sequence[Task], support_size: int, seed: int, choice: TaskChoice | None = None
+        self,
+        tasks: Sequence[Task],
+        support_size: int,
+        seed: int,
+        choice: TaskChoice | None = None,
+        queries: Literal["train", "dev"] = "train",
     ) -> None:
         """Prepare to draw.
 
@@ -58,6 +64,7 @@ class EpisodeSampler:
             support_size: S.
             seed: another seed gives other episodes.
             choice: its weights say where levels are not to be drawn uniformly.
+            queries: which examples of a task are its queries.
 
         Raises:
             TaskError: all tasks have a weight of 0.
@@ -68,16 +75,18 @@ class EpisodeSampler:
         self._root = root
         self._size = support_size
         self._seed = seed
+        self._queries = queries
 
     def __getitem__(self, number: int) -> Episode:
-        """An episode of the train split, by its number from 0."""
+        """An episode, by its number from 0."""
         return self.draw(number, self._size)
 
     def draw(self, number: int, support_size: int) -> Episode:
-        """An episode of the train split, by its number, with another support size."""
+        """An episode by its number, with another support size."""
         rng = np.random.default_rng((self._seed, number))
         task = self._root.draw(rng)
-        return draw_episode(task, task.train, int(rng.integers(len(task.train))), support_size, rng)
+        queries: Examples = getattr(task, self._queries)
+        return draw_episode(task, queries, int(rng.integers(len(queries))), support_size, rng)
 
 
 def draw_episode(

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.scan import Scan
 from universeg.desk.masks import Masks
-from universeg.desk.tasks import Settings
+from universeg.desk.predicting.confidence import Sums, most_likely
+from universeg.desk.predicting.learnt import Learnt
+from universeg.desk.predicting.tasks import Settings
 from universeg.prediction.deciding import softmax
 from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
@@ -28,7 +30,7 @@ from universeg.weights.models import load_universeg
 
 Planes = NDArray[np.float32]
 
-_AT_ONCE = 8  # planes in one batch
+_AT_ONCE = 2  # planes in one batch: more are not faster, and somebody may wait for another scan
 _KEPT = 256 << 20  # bytes of planes as the network sees them
 _MOST_PLANES = 2048  # labelled planes; of more, those that came last
 
@@ -62,7 +64,7 @@ class Finder:
         """
         self._settings = settings
         self._rule = intensity_rule(settings.window, settings.percentiles)
-        self._network = load_universeg(settings.weights).eval().to(settings.device)
+        self.network = load_universeg(settings.weights).eval().to(settings.device)
         self._seen: OrderedDict[str, SeenScan] = OrderedDict()
 
     def seen(self, identity: str, read: Callable[[], Scan], plane: str) -> SeenScan:
@@ -82,43 +84,46 @@ class Finder:
         self._seen.move_to_end(key)
         return self._seen[key]
 
+    def shown(self, examples: Sequence[Example], labels: Mapping[int, str]) -> InContext:
+        """The network with the examples that it is shown; labels that none shows are absent."""
+        return InContext(self.network, _support(examples, labels, self._settings.support_size))
+
     def find(
         self,
         seen: Sequence[SeenScan],
-        examples: Sequence[Example],
-        labels: Mapping[int, str],
+        shown: InContext,
         overlap: bool,
+        learnt: Learnt | None = None,
         alive: Callable[[float], None] = lambda _: None,
     ) -> Iterator[Finding]:
-        """What is found in scans that share a support; labels that no example shows are absent.
+        """What is found in scans by a network, with what was learnt beside it.
 
         `alive` is told the share that is done, again and again; what it raises ends the work.
         """
-        support = _support(examples, labels, self._settings.support_size)
-        network = InContext(self._network, support)
+        labels = shown.support.labels
+        finder = learnt.finder(shown, self._settings.device) if learnt else shown
         total = sum(len(scan.planes) for scan in seen)
         done = 0
         for scan in seen:
-            if not support.labels:
+            if not labels:
                 yield Finding(Masks(scan.shape), 0.0)
                 continue
-            layers = {value: np.zeros(scan.shape, dtype=np.bool_) for value in support.labels}
+            layers = {value: np.zeros(scan.shape, dtype=np.bool_) for value in labels}
             cut = {value: planes_of(layer, scan.frame.plane) for value, layer in layers.items()}
-            sums = np.zeros((3, len(layers)))
+            sums = Sums(len(layers))
             for start in range(0, len(scan.planes), _AT_ONCE):
                 queries = scan.planes[start : start + _AT_ONCE]
                 places = (np.arange(start, start + len(queries)) + 0.5) / len(scan.planes)
-                for number, logits in enumerate(network.logits(queries, places.tolist())):
+                for number, logits in enumerate(finder.logits(queries, places.tolist()), start):
                     maps = scan.frame.restore(logits)
                     chances = sigmoid(maps) if overlap else softmax(maps)
-                    inside = chances > 0.5 if overlap else _most_likely(chances)
+                    inside = chances > 0.5 if overlap else most_likely(chances)
                     for own, value in enumerate(layers):
-                        cut[value][start + number] = inside[own]
-                    both = np.where(inside, chances, 0)
-                    sums += [each.sum(axis=(1, 2)) for each in (both, chances, inside)]
-                    done += 1
-                    alive(done / total)
-            yield Finding(Masks(scan.shape, layers), _expected_dice(*sums))
+                        cut[value][number] = inside[own]
+                    sums.add(chances, inside)
+                done += len(queries)
+                alive(done / total)
+            yield Finding(Masks(scan.shape, layers), sums.expected_dice)
 
 
 def example_of(seen: SeenScan, masks: Masks) -> Example:
@@ -177,21 +182,3 @@ def _support(examples: Sequence[Example], labels: Mapping[int, str], size: int) 
     some = examples[-kept:]
     known = {v: name for v, name in labels.items() if any(v in each.masks for each in some)}
     return Support(some, known, size, seed=0)
-
-
-def _most_likely(chances: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which label each pixel carries, if any: (L, H, W)."""
-    best = chances.max(axis=0)
-    is_any = best > 1 - chances.sum(axis=0)
-    first = chances.argmax(axis=0)
-    return (np.arange(len(chances))[:, None, None] == first) & is_any
-
-
-def _expected_dice(
-    both: NDArray[np.float64], chances: NDArray[np.float64], inside: NDArray[np.float64]
-) -> float:
-    """The mean over labels of the Dice that a mask has, if its probabilities are right.
-
-    Of each label: the probabilities inside of its mask, all of them, and the size of the mask.
-    """
-    return float(np.mean((2 * both + 1) / (chances + inside + 1)))

@@ -1,6 +1,6 @@
 """What is predicted next."""
 
-from universeg.desk.queue import AT_ONCE, next_ones
+from universeg.desk.predicting.queue import AT_ONCE, next_ones
 from universeg.desk.record import Standing
 
 

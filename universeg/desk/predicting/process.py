@@ -9,9 +9,23 @@ from multiprocessing.connection import Connection
 from threading import Condition, Thread
 from typing import Protocol
 
-from universeg.desk.tasks import Done, Found, Progress, Ready, Stop, Task, Unable, Workplace
+from universeg.desk.predicting.polite import step_back
+from universeg.desk.predicting.tasks import (
+    Done,
+    Found,
+    Judged,
+    Progress,
+    Ready,
+    Spoilt,
+    Stop,
+    Task,
+    Unable,
+    Workplace,
+)
 
 _WAIT = 0.5  # seconds between two looks at what is to be done
+_LISTEN = 0.05  # seconds between two looks at whether something is more urgent
+_NICE = 10  # so that the page and the server come first
 _DEATHS = 3  # of the process, one after another, before it is given up
 
 _GONE = (
@@ -45,6 +59,14 @@ class Employer(Protocol):
 
     def found(self, task: Task, found: Found) -> None:
         """Something was found, or nothing, for a reason."""
+        ...
+
+    def judged(self, task: Task, judged: Judged) -> None:
+        """It was seen how well labelled scans are found from the others."""
+        ...
+
+    def spoilt(self, spoilt: Spoilt) -> None:
+        """What was tuned cannot be used."""
         ...
 
     def ended(self, task: Task) -> None:
@@ -133,7 +155,7 @@ class Predicting:
     def _attend(self, process: Connection, task: Task) -> None:
         asked_to_stop = False
         while True:
-            if process.poll(_WAIT):
+            if process.poll(_LISTEN):
                 said = process.recv()
                 if isinstance(said, Done):
                     return
@@ -141,6 +163,10 @@ class Predicting:
                     self._employer.progressed(task, said.share)
                 elif isinstance(said, Found):
                     self._employer.found(task, said)
+                elif isinstance(said, Judged):
+                    self._employer.judged(task, said)
+                elif isinstance(said, Spoilt):
+                    self._employer.spoilt(said)
             if self._is_closed:
                 raise EOFError
             if not asked_to_stop and self._employer.is_outdated(task):
@@ -151,6 +177,7 @@ class Predicting:
 
 def _work(conversation: Connection, place: Workplace) -> None:
     """What runs in the other process; the server itself does without torch."""
-    from universeg.desk.worker import work
+    step_back(_NICE)
+    from universeg.desk.predicting.worker import work
 
     work(conversation, place)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import RLock
 
 from megamedical.errors import MegaMedicalError, SubjectError
 from universeg.desk.desk import Desk
-from universeg.desk.queue import next_ones, stale_ones
+from universeg.desk.predicting.queue import next_ones, stale_ones
+from universeg.desk.predicting.tasks import Found, Judged, Ready, Spoilt, Task
 from universeg.desk.record import drawn_in
-from universeg.desk.tasks import Found, Ready, Task
 
 _OPEN = 6.0  # seconds after which a page that is silent looks at a scan no more
 
@@ -31,6 +32,7 @@ class Agenda:
         self._looked: dict[str, float] = {}
         self._asked: list[str] = []
         self._values: set[int] = set()
+        self._judged_from = ""
 
     def looks_at(self, identity: str) -> None:
         """Note that a page shows a scan: what is on the screen does not change by itself."""
@@ -49,7 +51,7 @@ class Agenda:
         """
         standing = self._desk.record(identity).standing
         is_begun = self._desk.are_volumes and bool(standing.drawn)
-        if not (self.given or self._desk.support() or is_begun):
+        if not (self.labelled or is_begun):
             raise MegaMedicalError(
                 "There is nothing to learn from yet", "Draw on a scan and say that it is done."
             )
@@ -58,9 +60,14 @@ class Agenda:
                 self._asked.append(identity)
         self._desk.changed()
 
+    @property
+    def labelled(self) -> int:
+        """How many scans there are to learn from."""
+        return self.given + len(self._desk.support())
+
     def left(self) -> int:
         """How many scans wait for a prediction from what is known by now."""
-        if not (self.given or self._desk.support()):
+        if not self.labelled:
             return 0
         return len(stale_ones(self._desk.standings(), self._now(), self._opened()))
 
@@ -74,10 +81,13 @@ class Agenda:
 
     def is_outdated(self, task: Task) -> bool:
         """See `Employer`."""
+        if task.drawn:
+            return False
         with self._lock:
-            if self._asked:
-                return not task.drawn
-            return not task.drawn and [*task.support] != self._desk.support()
+            if self._asked or self._signature(task) != self._now():
+                return True
+            waited = {*self._waited_for()}
+            return bool(waited) and not waited & {*task.scans}
 
     def begun(self, ready: Ready) -> None:
         """See `Employer`."""
@@ -121,6 +131,17 @@ class Agenda:
                     found.file.unlink(missing_ok=True)
         self._desk.changed()
 
+    def judged(self, task: Task, judged: Judged) -> None:
+        """See `Employer`."""
+        self._judged_from = self._signature(task)
+        self._desk.judged = judged
+        self._desk.changed()
+
+    def spoilt(self, spoilt: Spoilt) -> None:
+        """See `Employer`."""
+        self.problem = spoilt.problem
+        self._desk.set_tuned(None)
+
     def ended(self, task: Task) -> None:
         """See `Employer`."""
         del task
@@ -136,12 +157,21 @@ class Agenda:
                 return self._rest_of(identity)
             if standing.state in ("waiting", "predicted"):
                 return self._task([identity])
-        if not (self.given or self._desk.support()):
+        if not self.labelled:
             return None
         chosen = next_ones(
             self._desk.standings(), self._now(), self._opened(), self._desk.are_volumes
         )
-        return self._task(chosen) if chosen else None
+        if chosen:
+            return self._task(chosen)
+        is_known = self._judged_from == self._now()
+        return None if is_known or self.labelled < 2 else replace(self._task([]), judges=True)
+
+    def _waited_for(self) -> list[str]:
+        """The scans that somebody looks at and that were never predicted."""
+        opened = self._opened()
+        stale = stale_ones(self._desk.standings(), self._now(), opened)
+        return [each for each in stale if each in opened]
 
     def _now(self) -> str:
         return self._signature(self._task([]))
@@ -164,11 +194,13 @@ class Agenda:
             overlap=notes.overlap,
             plane=plane or self._desk.plane,
             drawn=tuple(drawn),
+            tuned=notes.tuned.number if notes.tuned else 0,
         )
 
     def _signature(self, task: Task) -> str:
         """What a prediction is made from, in few letters; names of labels do not matter."""
-        said = repr((self.given, sorted(self._values), task.support, [*task.labels], task.overlap))
+        given = (self.given, sorted(self._values), task.support)
+        said = repr((*given, [*task.labels], task.overlap, task.tuned))
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def _opened(self) -> set[str]:

@@ -9,13 +9,13 @@ from made_desk import disc, open_desk, patch, write_pictures, write_volumes
 from PIL import Image
 
 from tests.universeg.prediction.test_segmenter import Bright, Echo
-from universeg.desk import finding
-from universeg.desk.agenda import Agenda
-from universeg.desk.finding import Finder, example_of
 from universeg.desk.masks import Masks, agreement
 from universeg.desk.overview import expected_dice, trust_in
-from universeg.desk.tasks import Done, Found, Settings, Stop, Unable, Workplace
-from universeg.desk.worker import work
+from universeg.desk.predicting import finding
+from universeg.desk.predicting.agenda import Agenda
+from universeg.desk.predicting.finding import Finder, example_of
+from universeg.desk.predicting.tasks import Done, Found, Settings, Stop, Unable, Workplace
+from universeg.desk.predicting.worker import work
 
 
 @pytest.fixture(params=[Bright])
@@ -46,7 +46,7 @@ def test_what_is_found_lies_on_the_scans_own_grid(tmp_path, network):
     finder = finder_of()
     first, *others = seen_of(desk, finder)
     example = example_of(first, truth_of(desk, next(iter(desk.records))))
-    findings = [*finder.find(others, [example], {1: "cell"}, overlap=False)]
+    findings = [*finder.find(others, finder.shown([example], {1: "cell"}), overlap=False)]
     for identity, found in zip([*desk.records][1:], findings, strict=True):
         assert agreement(found.masks, truth_of(desk, identity)) > 0.95
         assert found.confidence > 0.9
@@ -58,8 +58,8 @@ def test_labels_exclude_each_other_or_do_not(tmp_path, network):
     (seen,) = seen_of(desk, finder)
     bright = truth_of(desk, next(iter(desk.records))).layer(1)
     example = example_of(seen, Masks(seen.shape, {1: bright, 2: bright}))
-    (one,) = finder.find([seen], [example], {1: "a", 2: "b"}, overlap=False)
-    (both,) = finder.find([seen], [example], {1: "a", 2: "b"}, overlap=True)
+    (one,) = finder.find([seen], finder.shown([example], {1: "a", 2: "b"}), overlap=False)
+    (both,) = finder.find([seen], finder.shown([example], {1: "a", 2: "b"}), overlap=True)
     assert not one.masks.overlapping()
     np.testing.assert_array_equal(both.masks.layer(1), both.masks.layer(2))
     assert both.masks.layer(1).any()
@@ -70,14 +70,14 @@ def test_a_label_that_nothing_shows_is_not_found(tmp_path, network):
     finder = finder_of()
     (seen,) = seen_of(desk, finder)
     example = example_of(seen, Masks(seen.shape, {1: disc()}))
-    (found,) = finder.find([seen], [example], {1: "a", 2: "b"}, overlap=False)
+    (found,) = finder.find([seen], finder.shown([example], {1: "a", 2: "b"}), overlap=False)
     assert found.masks.labels == [1]
-    (nothing,) = finder.find([seen], [], {1: "a"}, overlap=False)
+    (nothing,) = finder.find([seen], finder.shown([], {1: "a"}), overlap=False)
     assert (nothing.masks.labels, nothing.confidence) == ([], 0)
 
 
 @pytest.fixture
-def working(monkeypatch):
+def working():
     """Runs the worker beside the test; gives the end of the conversation that the server has."""
     ends = []
 
@@ -85,8 +85,6 @@ def working(monkeypatch):
         ours, theirs = multiprocessing.Pipe()
         place = Workplace(desk.entries, desk.work, support, Settings("any", plane=desk.plane))
         thread = Thread(target=work, args=(theirs, place), daemon=True)
-        monkeypatch.setattr("universeg.desk.worker.signal.signal", lambda *_: None)
-        monkeypatch.setattr("universeg.desk.worker.os.nice", lambda _: None)
         thread.start()
         ends.append((ours, thread))
         return ours
