@@ -69,6 +69,7 @@ class TestLabelMe:
             {"label": "disc", "points": [[45, 20], [53, 20]], "shape_type": "circle", **flat},
             {"label": "corner", "points": [[4, 3], [0, 0]], "shape_type": "rectangle", **flat},
             {"label": "box", "points": [[1, 1], [9, 9]], "shape_type": "line", **flat},
+            {"label": "__ignore__", "points": CORNERS, "shape_type": "polygon", **flat},
             {
                 **flat,
                 "label": "painted",
@@ -93,7 +94,9 @@ class TestLabelMe:
         np.testing.assert_array_equal(layers["disc"], ROUND)
         assert layers["corner"].sum() == 12 and layers["corner"][:3, :4].all()
         assert layers["painted"].sum() == 8 and layers["painted"][30:34, [50, 52]].all()
-        assert annotations.notes == ["a.json holds what covers no area and is left out: 1 × line"]
+        assert annotations.notes == [
+            "a.json holds what is no area of a label, and left out: 1 × line, 1 × __ignore__"
+        ]
 
     def test_a_picture_of_another_size_is_refused(self, tmp_path):
         shape = {"label": "box", "points": CORNERS, "shape_type": "polygon"}

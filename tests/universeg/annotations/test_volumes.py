@@ -23,7 +23,7 @@ BALL = ((np.indices(SHAPE) - np.reshape([4, 11, 9], (3, 1, 1, 1))) ** 2).sum(axi
 CORE = ((np.indices(SHAPE) - np.reshape([4, 11, 9], (3, 1, 1, 1))) ** 2).sum(axis=0) < 6
 SCAN = (np.random.default_rng(0).integers(0, 99, SHAPE) + 900 * BALL).astype(np.int16)
 SAID = {
-    "PatientName": "A", "PatientID": "1", "PatientBirthDate": "", "PatientSex": "",
+    "PatientName": "A^B", "PatientID": "1", "PatientBirthDate": "", "PatientSex": "",
     "StudyInstanceUID": "1.2", "StudyID": "1", "StudyDate": "", "StudyTime": "",
     "AccessionNumber": "", "ReferringPhysicianName": "", "FrameOfReferenceUID": "1.2.4",
     "Modality": "CT",
