@@ -20,9 +20,9 @@ from universeg.options import (
     AlongOption,
     CacheOption,
     DeviceOption,
-    LabelOption,
     PercentilesOption,
     PlaneOption,
+    SoughtOption,
     SupportOption,
     SupportSizeOption,
     WeightsOption,
@@ -58,7 +58,7 @@ def predict(
     window: WindowOption = None,
     percentiles: PercentilesOption = None,
     plane: AlongOption = PlaneOption.axial,
-    label: LabelOption = None,
+    label: SoughtOption = None,
     support_size: SupportSizeOption = 64,
     ensemble: Annotated[
         int, typer.Option(min=1, help="Draws of so many examples that are averaged.")
@@ -175,7 +175,7 @@ def tune(
     window: WindowOption = None,
     percentiles: PercentilesOption = None,
     plane: AlongOption = PlaneOption.axial,
-    label: LabelOption = None,
+    label: SoughtOption = None,
     support_size: SupportSizeOption = 64,
     budget: Annotated[
         float | None,
