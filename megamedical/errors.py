@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 # Where on its way a subject may fail: its files are matched and read, its labels decoded, its
@@ -55,3 +57,25 @@ class SubjectError(MegaMedicalError):
 
     def __reduce__(self) -> tuple[type[SubjectError], tuple[Stage, str, str]]:
         return type(self), (self.stage, self.file, self.reason)
+
+
+class NotInstalled(MegaMedicalError):
+    """Something needs a package that is an extra, and is not here."""
+
+
+@contextmanager
+def needing(package: str, extra: str, what: str) -> Iterator[None]:
+    """Say which extra it is, where a package is imported and not installed.
+
+    Raises:
+        NotInstalled: it is not.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise NotInstalled(
+            f"{what} needs {package}, which is not installed",
+            f"pip install 'megamedical[{extra}]'",
+        ) from error

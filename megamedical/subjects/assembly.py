@@ -20,7 +20,14 @@ from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
-from megamedical.reading.dicom import Header, find_series, is_dicom, read_header, read_series
+from megamedical.reading.dicom import (
+    Header,
+    find_series,
+    is_dicom,
+    read_header,
+    read_series,
+    the_only,
+)
 from megamedical.reading.file_parts import read_picture_part, read_run_lengths
 from megamedical.reading.images import (
     labels_of,
@@ -175,12 +182,7 @@ class Assembly:
         files = self._images
         if self._headers:
             found = find_series(self._headers)
-            if len(found) != 1:
-                titles = ", ".join(series.title for series in found)
-                raise SubjectError(
-                    "read", files[0].parent.name, f"holds {len(found)} series, not one: {titles}"
-                )
-            return read_series(found[0])
+            return read_series(the_only(found, files[0].parent.name))
         part = Part(channel=self._group.channel)
         pixels = [
             read_scan(file, 2, self._group.grey).voxels

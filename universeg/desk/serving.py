@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from megamedical.errors import MegaMedicalError
 from megamedical.files.locking import held
-from universeg.desk.agenda import Agenda
 from universeg.desk.catalogue import lay_out
 from universeg.desk.desk import Desk
-from universeg.desk.predicting import Predicting
+from universeg.desk.predicting.agenda import Agenda
+from universeg.desk.predicting.process import Predicting
+from universeg.desk.predicting.tasks import Settings, Workplace
+from universeg.desk.predicting.tuning import Tunings
 from universeg.desk.results.errand import Errand
 from universeg.desk.server.guard import Door
-from universeg.desk.tasks import Settings, Workplace
 
 if TYPE_CHECKING:
     import uvicorn
@@ -85,11 +86,11 @@ def open_desk(
         place = Workplace(
             entries, desk.work, opening.support, replace(opening.settings, plane=desk.plane)
         )
-        predicting = Predicting(place, agenda)
+        predicting, tunings = Predicting(place, agenda), Tunings(desk, place)
         desk.on_change = predicting.wake
         door = _door(opening, own.getsockname()[1])
         config = uvicorn.Config(
-            application(desk, agenda, errand, door),
+            application(desk, agenda, tunings, errand, door),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -106,6 +107,7 @@ def open_desk(
             uvicorn.Server(config).run(sockets=[own])
         finally:
             predicting.close()
+            tunings.close()
             errand.close()
 
 
