@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -28,6 +28,7 @@ from megamedical.building.workers import WorkerError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import in_words
 from megamedical.reporting.afar import Hearer
+from megamedical.reporting.ending import deaf_to_interrupts
 
 _MODULE = "megamedical.building.worker_process"
 _TICK = 0.25  # seconds between two looks at time and memory
@@ -191,7 +192,7 @@ class _Worker:
         self.minutes = self.deadline = float("inf")
         self.is_ready = False
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
-        with theirs, _deaf_to_interrupts():
+        with theirs, deaf_to_interrupts():
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), str(all_memory())],
                 pass_fds=[theirs.fileno()],
@@ -251,13 +252,3 @@ class _Worker:
                 process.kill()
         self._process.wait()
         self.pipe.close()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started here does not hear Ctrl-C, not even while it starts; this process does."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -172,6 +172,19 @@ def say_so() -> None:
         _ending.say()
 
 
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """What is started here does not hear Ctrl-C, not even while it starts; this process does."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
