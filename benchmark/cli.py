@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.reporting.console import INCOMPLETE, command_line, errors_explained, say, terminal
+from megamedical.reporting.commands import CommandLine, VersionOption
+from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 _SUITE = "Its name, or its YAML file. (default: what the rows say)"
 
-app = command_line(
+app = CommandLine(
     "megamedical-benchmark", "Held-out evaluation of in-context segmenters, and a leaderboard."
 )
 
 
 @app.callback()
-def main() -> None:
+def main(version: VersionOption = False) -> None:
     """Held-out evaluation of in-context segmenters, and a leaderboard."""
 
 

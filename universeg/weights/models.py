@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from megamedical.errors import MegaMedicalError
+from megamedical.errors import MegaMedicalError, nearest
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
 from universeg.weights.files import UNIVERSEG, expect_layout, load, read_card, read_file, write_file
@@ -127,7 +127,7 @@ def _entry(name: str) -> EntryPoint:
     """Where the model of a name is to be had."""
     entries = list(entry_points(group=_GROUP, name=name))
     if not entries:
-        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
+        raise ModelError(f"There is no model {name}", nearest(name, model_names()))
     if len(entries) > 1:
         packages = sorted(entry.dist.name for entry in entries if entry.dist)
         raise ModelError(
