@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,9 +109,9 @@ def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
         scan, segmentation = _draw(job.group, job.subject)
         files = {}
     elif isinstance(job.group, FileGroup):
-        with ThreadPoolExecutor(1) as beside:  # a core that has nothing to do may hash meanwhile
+        with ThreadPoolExecutor(1) as beside:  # for a core that has nothing to do
             hashing = beside.submit(_hashes_of, job.subject)
-            scan, segmentation = _read_files(job.group, job.subject)
+            scan, segmentation = _read_files(job.group, job.subject, beside)
             files = hashing.result()
     facts = SubjectFacts(
         subject=job.subject.name,
@@ -139,8 +139,9 @@ def _hashed(path: Path, _size: int, _changed: int) -> str:
     return sha256_of(path)
 
 
-def _read_files(group: FileGroup, subject: Subject) -> tuple[Scan, Segmentation]:
+def _read_files(group: FileGroup, subject: Subject, beside: Executor) -> tuple[Scan, Segmentation]:
     assembly = Assembly(group, subject)
+    assembly.read_ahead(beside)
     with _blaming(subject.image):
         scan = assembly.scan
 

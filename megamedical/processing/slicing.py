@@ -98,7 +98,28 @@ def _slice_volume(
     intensities: Range,
     planes: Sequence[str],
 ) -> CutSlices:
-    masks = []
+    def cut(plane: str, index: int) -> NDArray[np.float32]:
+        image = _image(scan.voxels, axes, AXIS_OF_PLANE[plane], index, intensities)
+        return upright(image, plane)
+
+    masks, cuts = [], {}
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # what takes long is done outside of Python
+        for mask in _slices_of_labels(segmentation, axes, planes):
+            masks.append(mask)
+            where = mask.plane, mask.index
+            if where not in cuts:
+                cuts[where] = threads.submit(cut, *where)
+        if not masks:
+            raise SubjectError(
+                "slice", "", "no label is left on the standard grid: all are too small"
+            )
+        return CutSlices({where: image.result() for where, image in cuts.items()}, masks)
+
+
+def _slices_of_labels(
+    segmentation: Segmentation, axes: Sequence[Axis], planes: Sequence[str]
+) -> Iterator[SliceOfLabel]:
+    """The slices that are kept of each label, one after the other."""
     for label, box in segmentation.boxes().items():
         voxels = segmentation.mask(label, box)
         pixels = _pixels_per_slice(voxels, box, axes)
@@ -110,18 +131,7 @@ def _slice_volume(
             coverage = _coverage_per_slice(counts[axis], box[axis], axes[axis])
             for index, slicings in _chosen(pixels[axis], coverage):
                 mask = soft_mask(segmentation, label, box, axes, axis, index)
-                masks.append(SliceOfLabel(plane, index, label, slicings, upright(mask, plane)))
-    if not masks:
-        raise SubjectError("slice", "", "no label is left on the standard grid: all are too small")
-
-    def cut(where: tuple[str, int]) -> NDArray[np.float32]:
-        plane, index = where
-        image = _image(scan.voxels, axes, AXIS_OF_PLANE[plane], index, intensities)
-        return upright(image, plane)
-
-    kept = list(dict.fromkeys((mask.plane, mask.index) for mask in masks))
-    with ThreadPoolExecutor(_AT_ONCE) as threads:  # what takes long is done outside of Python
-        return CutSlices(dict(zip(kept, threads.map(cut, kept), strict=True)), masks)
+                yield SliceOfLabel(plane, index, label, slicings, upright(mask, plane))
 
 
 def _chosen(

@@ -52,6 +52,7 @@ class Reader:
     """
 
     dimension: ClassVar[Literal[2, 3]] = 2  # what is in a file of this format, if nobody says it
+    shares_nothing: ClassVar[bool] = False  # with other threads: warnings, settings of a library
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """A volume on its own axes; one of several on one grid, where a channel is named."""

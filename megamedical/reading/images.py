@@ -93,6 +93,11 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
         return reader_of(path).volume(path, channel)
 
 
+def may_be_read_at_once(one: Path, other: Path) -> bool:
+    """Whether two threads may read two volumes at the same time, each as if it were alone."""
+    return reader_of(one).shares_nothing and reader_of(other).shares_nothing
+
+
 def whole_numbers(values: NDArray[Any], path: Path, bit: int = 1) -> NDArray[Any]:
     """Label values as integers, however they were written; a bit that is set becomes `bit`.
 

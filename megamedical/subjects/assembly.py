@@ -7,7 +7,8 @@ for each slice, and some masks have a file for each object.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,18 @@ from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
-from megamedical.reading.dicom import Header, find_series, is_dicom, read_header, read_series
+from megamedical.reading.dicom import (
+    Header,
+    find_series,
+    is_dicom,
+    read_header,
+    read_series,
+    the_only,
+)
 from megamedical.reading.file_parts import read_picture_part, read_run_lengths
 from megamedical.reading.images import (
     labels_of,
+    may_be_read_at_once,
     read_label_values,
     read_scan,
     read_volume,
@@ -47,6 +56,16 @@ class Assembly:
         self._frame = int(subject.fields[group.frames]) if group.frames else None
         self._moment = _counted(subject.fields[group.moment]) if group.moment else None
         self._mask_frame = int(subject.fields[group.span.counts]) if group.span else self._frame
+        self._ahead: dict[Path, Callable[[], Volume]] = {}
+
+    def read_ahead(self, beside: Executor) -> None:
+        """Begin to read the first mask, where it is a volume that may be read beside its image."""
+        mask = next((self._subject.files[path] for path in self._subject.all_masks()), None)
+        in_channels = self._group.mask.decode == "channels"
+        if mask is None or self._group.dimension == 2 or self._group.slices or in_channels:
+            return
+        if may_be_read_at_once(self._images[0], mask):
+            self._ahead[mask] = beside.submit(self._mask_volume, mask, None).result
 
     @cached_property
     def scan(self) -> Scan:
@@ -97,14 +116,19 @@ class Assembly:
             return read_run_lengths(file, array, str(name)).astype(np.uint8)
         channel = name if isinstance(name, int) else mask.channel
         if self._group.dimension == 3:
-            which = channel if isinstance(channel, int) else self._moment
-            return labels_of(self._on_axes(self._placed(read_volume(file, which))), file)
+            read = self._ahead.pop(file, lambda: self._mask_volume(file, name))
+            return labels_of(self._on_axes(self._placed(read())), file)
         if self._group.mask.decode == "contours":
             return self._drawn(file, self.scan.voxels.shape)
         part = Part(array, self._mask_frame, channel)
         if part == Part():
             return read_label_values(file, 2, set_bit(self._group))
         return whole_numbers(read_picture_part(file, part), file, set_bit(self._group))
+
+    def _mask_volume(self, file: Path, name: str | int | None) -> Volume:
+        """A mask on the axes of its file: the channel of that number, or the one that is meant."""
+        channel = name if isinstance(name, int) else self._group.mask.channel
+        return read_volume(file, channel if isinstance(channel, int) else self._moment)
 
     def _placed(self, mask: Volume) -> Volume:
         """A mask where it lies: where its header says, unless the manifest knows better."""
@@ -158,12 +182,7 @@ class Assembly:
         files = self._images
         if self._headers:
             found = find_series(self._headers)
-            if len(found) != 1:
-                titles = ", ".join(series.title for series in found)
-                raise SubjectError(
-                    "read", files[0].parent.name, f"holds {len(found)} series, not one: {titles}"
-                )
-            return read_series(found[0])
+            return read_series(the_only(found, files[0].parent.name))
         part = Part(channel=self._group.channel)
         pixels = [
             read_scan(file, 2, self._group.grey).voxels

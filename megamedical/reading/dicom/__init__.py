@@ -8,7 +8,7 @@ from megamedical.reading.dicom.files import SUFFIXES, dicom_files, is_dicom
 from megamedical.reading.dicom.header import Header, NoImage, Plane, read_header
 from megamedical.reading.dicom.pixels import read_dicom_picture, read_series
 from megamedical.reading.dicom.reader import DicomReader
-from megamedical.reading.dicom.series import Series, find_series, series_of
+from megamedical.reading.dicom.series import Series, find_series, series_of, the_only
 
 __all__ = [
     "SUFFIXES",
@@ -24,4 +24,5 @@ __all__ = [
     "read_header",
     "read_series",
     "series_of",
+    "the_only",
 ]

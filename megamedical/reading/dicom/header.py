@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _NO_SCANS = ("SEG", "RTDOSE")  # modalities that have pixels, but are made from a scan
+_OF_A_PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MOST_DENSE = 2_000  # compressed pixels a byte, of what is larger than a picture
 
 
@@ -50,9 +51,10 @@ class Plane:
 class Header:
     """What is said of the pixels of one file.
 
-    `shape` is (frames, rows, columns); `planes` has one entry a frame, and `is_placed` is False
-    where the file does not say where they lie; `between` is the distance of slices in mm, as far as
-    a single frame tells; `uid`, `number` and `description` are those of the series.
+    `shape` is (frames, rows, columns); `planes` has one entry a frame, `is_placed` is False where
+    the file does not say where they lie, and `lacks` names what it leaves open of that; `between`
+    is the distance of slices in mm, as far as a single frame tells; `uid`, `number` and
+    `description` are those of the series.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Header:
     shape: tuple[int, int, int]
     planes: tuple[Plane, ...]
     is_placed: bool
+    lacks: tuple[str, ...]
     between: float
     is_colour: bool
 
@@ -88,6 +91,7 @@ def read_header(path: Path) -> Header:
             shape=shape,
             planes=tuple(_planes(dataset, shape[0])),
             is_placed=said_of(dataset, 0, "ImagePositionPatient") is not None,
+            lacks=tuple(name for name in _OF_A_PLANE if said_of(dataset, 0, name) is None),
             between=abs(_between(dataset)),
             is_colour=not dataset.get("PhotometricInterpretation", "").startswith("MONOCHROME"),
         )

@@ -68,10 +68,27 @@ def series_of(path: Path) -> Series:
     found = find_series(_images_in(path) if path.is_dir() else [read_header(path)])
     if not found:
         raise SubjectError("read", path.name, "holds no DICOM image")
-    if len(found) > 1:
-        titles = ", ".join(series.title for series in found)
-        raise SubjectError("read", path.name, f"holds {len(found)} series, not one: {titles}")
-    return found[0]
+    return the_only(found, path.name)
+
+
+def the_only(found: Sequence[Series], name: str) -> Series:
+    """The one series of several files.
+
+    Raises:
+        SubjectError: they are of several, or do not say that they are of one.
+    """
+    if len(found) == 1:
+        return found[0]
+    unplaced = [header for series in found for header in series.headers if not header.is_placed]
+    if unplaced and len({series.headers[0].uid for series in found}) == 1:
+        raise SubjectError(
+            "read",
+            name,
+            f"holds {len(unplaced)} files of one series that do not say where they lie "
+            f"(ImagePositionPatient), as {unplaced[0].path.name}",
+        )
+    titles = ", ".join(dict.fromkeys(series.title for series in found))
+    raise SubjectError("read", name, f"holds {len(found)} series, not one: {titles}")
 
 
 def _images_in(folder: Path) -> Iterator[Header]:
@@ -102,6 +119,9 @@ def _in_order(series: Series) -> list[Slice]:
     slices = [(header, n) for header in series.headers for n in range(len(header.planes))]
     first, first_plane = series.headers[0], series.headers[0].planes[0]
     for header, n in slices:
+        if header.is_placed and header.lacks:
+            what = " and ".join(header.lacks)
+            raise SubjectError("read", "", f"has slices without {what}, as {header.path.name}")
         plane = header.planes[n]
         if header.shape[1:] != first.shape[1:] or header.is_colour != first.is_colour:
             sizes = " and ".join("{} x {}".format(*each.shape[1:]) for each in (first, header))

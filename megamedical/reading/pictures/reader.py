@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _FORMATS = (
     "PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "PPM", "WEBP", "JPEG2000", "TGA", "PCX",
 )  # fmt: skip
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how they begin, the large ones too
 _UNZIPPED = 1 << 30  # bytes that come out of a zipped picture: more is a damaged or hostile file
 
 
@@ -92,13 +93,33 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     _teach_doubles()
     with _unzipped(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is our own
-        with Image.open(file, formats=_FORMATS) as picture:
+        with _known(file) as picture:
             expect_picture(picture.size)
             kind = picture.format or ""
             _expect_known_depth(picture)
         expect_whole(file, kind)
         with Image.open(file, formats=_FORMATS) as picture:
             yield picture
+
+
+def _known(file: IO[bytes]) -> Image.Image:
+    """A picture that Pillow knows.
+
+    Raises:
+        ValueError: it is a TIFF, as it begins, and yet none that Pillow knows.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        if file.read(4) not in _TIFF:
+            raise
+        raise ValueError(
+            "is damaged, or a TIFF whose values or colours are of a kind that cannot be read: save "
+            "it with one value of 8, 16 or 32 bits a pixel"
+        ) from error
 
 
 def _expect_known_depth(picture: Image.Image) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey
+from megamedical.reading.pictures.depth import as_written, expect_shallow_colours
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,11 +28,11 @@ def values_of(picture: Image.Image) -> NDArray[Any]:
     Raises:
         SubjectError: it has colours of more than 8 bits, of which Pillow would lose some.
     """
-    _expect_shallow_colours(picture)
-    shades = _greys_of(picture)
+    expect_shallow_colours(picture)
+    shades, written = _greys_of(picture), as_written(picture)
     tags = getattr(picture, "tag_v2", {})
     picture.load()
-    values = np.asarray(_upright(picture))
+    values = written(np.asarray(_upright(picture)))
     if shades is not None:
         return shades[values] if picture.mode == "P" else shades[values[..., 0]]
     bits = tags.get(_BITS, (0,))[0]
@@ -51,7 +52,7 @@ def in_grey(picture: Image.Image, grey: Grey) -> NDArray[Any]:
         return values_of(picture)
     if picture.mode not in _WITH_COLOUR:
         raise SubjectError("read", "", f"has pictures of mode {picture.mode}")
-    _expect_shallow_colours(picture)
+    expect_shallow_colours(picture)
     return _luma(_upright(picture), grey)
 
 
@@ -112,14 +113,6 @@ def _upright(picture: Image.Image) -> Image.Image:
     if picture.getexif().get(ExifTags.Base.Orientation, 1) == 1:
         return picture
     return ImageOps.exif_transpose(picture)
-
-
-def _expect_shallow_colours(picture: Image.Image) -> None:
-    tiles = getattr(picture, "tile", ())
-    if picture.mode in _WITH_COLOUR and any(";16" in str(tile[3]) for tile in tiles):
-        raise SubjectError(
-            "read", "", "has colours of 16 bits: save it in grey, or with 8 bits a colour"
-        )
 
 
 def _listed(said: Any) -> tuple[int, ...]:  # noqa: ANN401  (one number or several)

@@ -28,6 +28,7 @@ class FreeSurferReader(Reader):
     """MGH and MGZ: a volume, or several on one grid."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""

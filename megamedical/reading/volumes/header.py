@@ -9,6 +9,15 @@ from pathlib import Path
 from megamedical.errors import SubjectError
 from megamedical.reading.limits import VOLUME
 
+_UNITS = {
+    **dict.fromkeys(("", "?", "none", "unknown", "voxel", "voxels", "pixel", "pixels"), 1.0),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1000.0),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1e-6),
+}
+
 
 def expect_volume(path: Path, size: Sequence[int], values: int = 1) -> None:
     """Make sure that a header claims one volume of a size that can be.
@@ -51,6 +60,20 @@ def expect_size(path: Path, size: Sequence[int]) -> None:
         raise SubjectError("read", path.name, f"its header claims a size of {by(size)} voxels")
     if math.prod(size) > VOLUME:
         raise SubjectError("read", path.name, "its header claims more than 2 billion voxels")
+
+
+def millimetres(unit: str, path: Path) -> float:
+    """How long a unit of length is, in mm; one that is not said is a millimetre.
+
+    Raises:
+        SubjectError: it is no length that is known.
+    """
+    try:
+        return _UNITS[unit.strip().lower()]
+    except KeyError:
+        raise SubjectError(
+            "read", path.name, f"measures its voxels in {unit!r}: save it in millimetres"
+        ) from None
 
 
 def by(size: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Reader
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
-from megamedical.reading.volumes.header import expect_volume
+from megamedical.reading.volumes.header import expect_volume, millimetres
 from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
 
 _KINDS = {
@@ -33,6 +33,7 @@ _KEYS = frozenset(
     [
         "NDims",
         "DimSize",
+        "DistanceUnits",
         "ElementType",
         "ElementDataFile",
         "ElementSpacing",
@@ -61,6 +62,7 @@ class MetaImageReader(Reader):
     """MetaImage: a volume."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
@@ -73,8 +75,9 @@ class MetaImageReader(Reader):
         expect_volume(path, stored.size, int(said.get("ElementNumberOfChannels", "1")))
         voxels = stored.read(path).reshape(stored.size[2::-1])
         count = len(stored.size)
-        spacing = _of(said, ("ElementSpacing", "ElementSize"), np.ones(count), path)[:3]
-        origin = _of(said, ("Offset", "Position", "Origin"), np.zeros(count), path)[:3]
+        to_mm = millimetres(said.get("DistanceUnits", ""), path)
+        spacing = _of(said, ("ElementSpacing", "ElementSize"), np.ones(count), path)[:3] * to_mm
+        origin = _of(said, ("Offset", "Position", "Origin"), np.zeros(count), path)[:3] * to_mm
         matrix = _of(said, ("TransformMatrix", "Rotation", "Orientation"), np.eye(count), path)
         directions = matrix.reshape(count, count).T[:3, :3]
         return Volume(

@@ -18,7 +18,7 @@ from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
 from megamedical.reading.volumes.header import by, expect_channel, expect_size, expect_volume
-from megamedical.reading.volumes.nifti_place import place_of
+from megamedical.reading.volumes.nifti_place import place_of, without_spacing
 from megamedical.reading.volumes.packed import expect_end, expect_room, opened, voxels_in
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class NiftiReader(Reader):
     """NIfTI: a volume, several on one grid, or a picture."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
@@ -56,6 +57,11 @@ class NiftiReader(Reader):
                 expect_channel(path, claim.size, channel)
 
         claim, voxels = _read(path, expect, channel or 0)
+        silent = without_spacing(claim.header, voxels.shape[::-1])
+        if silent:
+            raise SubjectError(
+                "read", path.name, f"does not say how far apart its voxels lie along {silent}"
+            )
         return Volume(voxels, *place_of(claim.header))
 
     def picture(self, path: Path, grey: Grey) -> NDArray[Any]:

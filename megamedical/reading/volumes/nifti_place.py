@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,17 @@ def place_of(
         directions = _TO_LPS @ (matrix[:, :3] / lengths)
         origin = _TO_LPS @ matrix[:, 3] * scale
     return directions, tuple(spacing.tolist()), tuple(origin.tolist())
+
+
+def without_spacing(header: Mapping[str, Any], size: Sequence[int]) -> str:
+    """Of i, j and k those of more than one voxel whose distance a header leaves open."""
+    steps = np.asarray(header["pixdim"], dtype=np.float64)[1:4]
+    is_said = np.isfinite(steps) & (steps != 0)
+    if "sform_code" in header and int(header["sform_code"]) > 0:
+        sform = np.array([header[f"srow_{axis}"] for axis in "xyz"], dtype=np.float64)
+        is_said |= (sform[:, :3] ** 2).sum(axis=0) > 0
+    lengths = zip("ijk", is_said, size, strict=True)
+    return " and ".join(axis for axis, said, length in lengths if not said and length > 1)
 
 
 def _matrix(header: Mapping[str, Any], steps: NDArray[np.float64]) -> NDArray[np.float64]:

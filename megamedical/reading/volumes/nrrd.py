@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,7 +16,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Reader
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
-from megamedical.reading.volumes.header import expect_volume
+from megamedical.reading.volumes.header import expect_volume, millimetres
 from megamedical.reading.volumes.packed import Packing
 from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
 
@@ -42,9 +42,11 @@ _PACKINGS: Mapping[str, Packing] = {
     **dict.fromkeys(("bzip2", "bz2"), "bzip2"),
 }
 _TEXT = ("ascii", "txt", "text")
-_TO_LPS = {"right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1)} | {
-    "left-anterior-superior": (1, -1, 1),
-    "las": (1, -1, 1),
+_TO_LPS = {
+    **dict.fromkeys(("right-anterior-superior", "ras"), (-1, -1, 1)),
+    **dict.fromkeys(("left-anterior-superior", "las"), (1, -1, 1)),
+    **dict.fromkeys(("left-posterior-superior", "lps", "", "scanner-xyz"), (1, 1, 1)),
+    **dict.fromkeys(("3d-right-handed", "3d-left-handed"), (1, 1, 1)),
 }
 _FIELDS = frozenset(
     [
@@ -102,6 +104,7 @@ class NrrdReader(Reader):
     """NRRD: a volume."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
+    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
@@ -216,18 +219,41 @@ def place(voxels: NDArray[Any], header: Header, axes: Sequence[int], path: Path)
     if "spacedirections" in said:
         vectors = re.findall(r"none|\([^)]*\)", said["spacedirections"])
         steps = np.column_stack([_vector(vectors[axis], path) for axis in axes])
+        to_mm = _units(said.get("spaceunits", ""), range(3), path)
+        steps, origin = to_mm[:, None] * steps, to_mm * origin
     else:
-        lengths = _lengths(said.get("spacings", ""), axes)
+        to_mm = _units(said.get("units", ""), axes, path)
+        lengths = _lengths(said.get("spacings", ""), axes) * to_mm
         steps = np.diag(lengths)
         if "spaceorigin" not in said:
-            begins = _lengths(said.get("axismins", ""), axes, otherwise=0.0)
+            begins = _lengths(said.get("axismins", ""), axes, otherwise=0.0) * to_mm
             centred = [c in ("cell", "") for c in _words(said.get("centers", ""), axes)]
             origin = begins + np.where(centred, lengths / 2, 0) * ("axismins" in said)
-    to_lps = np.array(_TO_LPS.get(said.get("space", "").strip('"').lower(), (1, 1, 1)))
+    to_lps = np.array(_to_lps(said.get("space", ""), path))
     spacing = np.sqrt((steps**2).sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):  # no spacing, no directions
         directions = to_lps[:, None] * steps / spacing
     return Volume(voxels, directions, tuple(spacing.tolist()), tuple((to_lps * origin).tolist()))
+
+
+def _to_lps(space: str, path: Path) -> tuple[int, int, int]:
+    """The sense of each axis of a space; one that is none of the body is taken for LPS, as in ITK.
+
+    Raises:
+        SubjectError: NRRD knows no such space: a letter of it is damaged.
+    """
+    name = space.strip().strip('"').lower()
+    found = _TO_LPS.get(name.removesuffix("-time").removesuffix("t") or name, _TO_LPS.get(name))
+    if found is None:
+        raise SubjectError("read", path.name, f"lies in a space {space!r}, which NRRD has not")
+    return found
+
+
+def _units(said: str, axes: Iterable[int], path: Path) -> NDArray[np.float64]:
+    """How long the unit of each axis is, in mm."""
+    words = [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', said)]
+    units = [words[axis] if axis < len(words) else "" for axis in axes]
+    return np.array([millimetres(unit, path) for unit in units])
 
 
 def _vector(said: str, path: Path) -> NDArray[np.float64]:

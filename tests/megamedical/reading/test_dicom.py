@@ -83,6 +83,9 @@ def write_series(folder, voxels=VOXELS, directions=AXIAL, names=None, skip=(), *
     return folder
 
 
+LAID = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [SPACING[1], SPACING[0]]}
+
+
 def at(directions, index):
     return [f"{x:.12g}" for x in ORIGIN + index * SPACING[2] * directions[:, 2]]
 
@@ -125,7 +128,7 @@ def test_values_are_in_the_unit_of_the_file(tmp_path, slope, intercept):
 
 def test_each_slice_may_have_a_slope_of_its_own(tmp_path):
     for index, pixels in enumerate(VOXELS):
-        said = {"ImagePositionPatient": at(AXIAL, index), "SeriesInstanceUID": "1.2.3"}
+        said = {"ImagePositionPatient": at(AXIAL, index), "SeriesInstanceUID": "1.2.3", **LAID}
         write(tmp_path / "pet" / f"{index}", pixels, RescaleSlope=1 + index / 8, **said)
     slopes = 1 + np.arange(len(VOXELS)) / 8
     np.testing.assert_allclose(
@@ -401,7 +404,7 @@ def test_a_missing_slice_is_told(tmp_path):
 def test_slices_may_be_as_uneven_as_rounding(tmp_path, moved, is_read):
     write_series(tmp_path / "ct", names=[f"IM{n}" for n in range(7)])
     position = (ORIGIN + (2 * SPACING[2] + moved) * AXIAL[2]).tolist()
-    said = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 3, "PixelSpacing": [1.25, 0.75]}
+    said = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 3, **LAID}
     write(tmp_path / "ct/IM2", VOXELS[2], ImagePositionPatient=position, **said)
     if is_read:
         assert read_volume(tmp_path / "ct").spacing == pytest.approx(SPACING)
@@ -409,8 +412,21 @@ def test_slices_may_be_as_uneven_as_rounding(tmp_path, moved, is_read):
         assert refusal_of(tmp_path / "ct").startswith("series 3 has uneven slices: IM1 and IM2 lie")
 
 
+@pytest.mark.parametrize("lost", ["PixelSpacing", "ImageOrientationPatient"])
+def test_how_slices_lie_is_not_guessed(tmp_path, lost):
+    write_series(tmp_path / "ct", **{lost: None})
+    assert f"has slices without {lost}, as 00" in refusal_of(tmp_path / "ct")
+
+
+def test_files_of_one_series_that_lie_nowhere_are_told_from_several_series(tmp_path):
+    write_series(tmp_path / "ct", ImagePositionPatient=None)
+    assert "holds 7 files of one series that do not say where they lie" in refusal_of(
+        tmp_path / "ct"
+    )
+
+
 def test_other_faults_of_a_series_are_told(tmp_path):
-    said = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 3, "PixelSpacing": [1.25, 0.75]}
+    said = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 3, **LAID}
     placed = {"ImagePositionPatient": at(AXIAL, 7), **said}
     others = {
         "has two slices in one place (000.dcm and more)": (

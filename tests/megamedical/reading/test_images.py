@@ -516,3 +516,53 @@ def test_other_floats_are_no_labels(tmp_path, value, told):
     assert told in refused.reason
     sitk.WriteImage(sitk.GetImageFromArray(labels[np.newaxis]), tmp_path / "a.mha")
     assert told in refusal_of(tmp_path / "a.mha", 3, read_label_values).reason
+
+
+TEXT_HEADERS = {
+    "a.nrrd": "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n",
+    "a.mha": "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "spacing"),
+    [
+        ("a.nrrd", 'spacings: 500 500 2000\nunits: "um" "um" "micron"\n\n', (2.0, 0.5, 0.5)),
+        (
+            "a.nrrd",
+            "space: LPS\nspace directions: (.05,0,0) (0,.05,0) (0,0,.2)\n"
+            'space units: "cm" "cm" "cm"\nspace origin: (0,0,0)\n\n',
+            (2.0, 0.5, 0.5),
+        ),
+        (
+            "a.mha",
+            "ElementSpacing = .05 .05 .2\nDistanceUnits = cm\nElementDataFile = LOCAL\n",
+            (2.0, 0.5, 0.5),
+        ),
+    ],
+)
+def test_whatever_a_header_measures_in_a_scan_is_in_mm(tmp_path, name, said, spacing):
+    (tmp_path / name).write_bytes((TEXT_HEADERS[name] + said).encode() + bytes(range(8)))
+    assert read_scan(tmp_path / name, 3).spacing == pytest.approx(spacing)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "told"),
+    [
+        ("a.nrrd", 'spacings: 1 1 1\nunits: "inch" "inch" "inch"\n\n', "in 'inch'"),
+        ("a.mha", "DistanceUnits = ell\nElementDataFile = LOCAL\n", "in 'ell'"),
+        ("a.nrrd", "space: RAT\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n\n", "space 'RAT'"),
+    ],
+)
+def test_a_measure_that_nobody_knows_is_refused(tmp_path, name, said, told):
+    (tmp_path / name).write_bytes((TEXT_HEADERS[name] + said).encode() + bytes(range(8)))
+    assert told in refusal_of(tmp_path / name, 3).reason
+
+
+def test_a_nifti_whose_slices_are_no_distance_apart_is_refused(tmp_path):
+    image = nib.Nifti1Image(np.zeros((4, 4, 3), np.uint8), None)
+    content = bytearray(image.to_bytes())
+    content[80:92] = np.array([1, 1, 0], "<f4").tobytes()  # pixdim
+    (tmp_path / "a.nii").write_bytes(content)
+    told = refusal_of(tmp_path / "a.nii", 3).reason
+    assert told == "does not say how far apart its voxels lie along k"

@@ -1,10 +1,12 @@
 """Pictures: whole, upright and as they are written, or refused by what they are."""
 
+import base64
 import gzip
 import struct
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from megamedical.errors import SubjectError
@@ -93,6 +95,81 @@ def test_of_a_camera_s_two_pictures_the_first_is_meant(tmp_path):
     first, second = Image.fromarray(SMOOTH), Image.fromarray(GREYS)
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second], quality=98)
     assert np.abs(read_scan(tmp_path / "a.jpg", 2).voxels - SMOOTH.astype(float)).max() < 8
+
+
+# Streams of JPEG 2000, 32 x 32 of 12 bits, which Pillow cannot write.
+DEEP = (
+    "|4;u>04V?f0000W0000W00000000000000W0000W0000000000009dD0sm3}3;+NC0RROA1ONg5TmTb5U}$J?XlQ"
+    "U~XmDs~aA;_7|6~9q00BdCWnpw>WFTUBAWv{*Zc0!^M<8}(a&u{KZXhx)H7+v$kN^q*00000=l}u#lgI1?2rSR=2"
+    "Or23e}FIpAb$qU2%SH}_6LvT9tY+O1mUYA`SVu{sKQIjbJYPn30cA4$MPK?$b28LND%tv%AA}N9`gtdID=0cyZZ>"
+    "e-48%fw$hemZ@&!5GErp%?&L+s@+}|8ydSVw7b^f%@!_rW4zr`KVSz^k*i`r_oxdL6^3zkGz7~TzjFTQ#6VvNCKI"
+    "(;~e;S&(F|D^4{{IJm$MP#5$fO^zC?Re)pyjT+Sn1V+XC(_=AJyj+2tRu=M~2MZnUVI$=)gP7B&Sj^Qh#>w&DMwi"
+    "*#"
+)
+SIGNED = (
+    "|4;u>04V?f0000W0000W00000000000000W0000W000000000000D~u0sm3}3;+NC0RROA1ONg5TmTb5U}$J?XlQ"
+    "U~XmDs~aA;_7|6~9q00BdCWnpw>WFTUBAWv{*Zc0!^M<8}(a&u{KZXhx)H7+v$kN^q*00000W&i>Ilfn1_00gg~e"
+    "gHrKGo$$j01G|)$5_X|p!~x?3CEEG7&D#U$$-VbAEEmT06ScMWcG5zT@pjse6c73gFetI=}J$a{KSBZ_k>$tJHP+"
+    "{FcxoAR|{l5fB)G"
+)
+COLOURS = (
+    "|4;u>051Rl0000W0000W00000000000000W0000W000000000000RpF0Sf^E3jqQDQUDA9000321q1{D0smY86F^"
+    "{SXmDs~aA;_7XlQU~XmI~z03`qcLvm$dbY)~9VtF7>aAj^vP(?=|c4cyNX>V>IGA=bPGXIbO3IG5A001Na0soW7>"
+    ";wQufPjF2fPjF2fPjF2fPjF2fdAP"
+)
+
+
+def jpeg2000(path, packed):
+    path.write_bytes(base64.b85decode("".join(packed)))
+    return path
+
+
+def test_grey_values_of_jpeg_2000_are_not_moved_up(tmp_path):
+    meant = np.zeros((32, 32), int)
+    meant[:16] = 3000
+    meant[:, :8] = 17
+    path = jpeg2000(tmp_path / "a.jp2", DEEP)
+    np.testing.assert_array_equal(read_label_values(path, 2), meant)
+    signed = np.zeros((32, 32), int)
+    signed[:16], signed[20:] = -7, 1000
+    found = read_scan(jpeg2000(tmp_path / "b.jp2", SIGNED), 2).voxels
+    np.testing.assert_array_equal(found, signed)
+
+
+def test_deep_colours_of_any_format_are_refused(tmp_path):
+    said = "has colours of {} bits: save it in grey"
+    assert said.format(12) in refusal_of(jpeg2000(tmp_path / "a.jp2", COLOURS))
+    (tmp_path / "a.ppm").write_bytes(b"P6\n3 2\n65535\n" + bytes(range(36)))
+    assert said.format(16) in refusal_of(tmp_path / "a.ppm")
+    deep = GREYS.astype(np.uint16) * 200
+    tifffile.imwrite(
+        tmp_path / "planes.tif", np.stack([deep] * 3), photometric="rgb", planarconfig="separate"
+    )
+    assert said.format(16) in refusal_of(tmp_path / "planes.tif")
+
+
+@pytest.mark.parametrize("most", [1, 3, 100, 255, 1000, 65535])
+@pytest.mark.parametrize("is_text", [True, False])
+def test_netpbm_is_read_as_it_is_written(tmp_path, most, is_text):
+    values = np.arange(600).reshape(20, 30) % (most + 1)
+    content = values.astype("u1" if most < 256 else ">u2").tobytes()
+    if is_text:
+        content = " ".join(map(str, values.ravel())).encode()
+    (tmp_path / "a.pgm").write_bytes(f"P{2 if is_text else 5}\n30 20\n{most}\n".encode() + content)
+    for read in (lambda path: read_scan(path, 2).voxels, lambda path: read_label_values(path, 2)):
+        np.testing.assert_array_equal(read(tmp_path / "a.pgm"), values)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_labels_of_few_bits_are_not_stretched(tmp_path, bits):
+    labels = GREYS % (1 << bits)
+    tifffile.imwrite(tmp_path / "a.tif", labels, bitspersample=bits)
+    np.testing.assert_array_equal(read_label_values(tmp_path / "a.tif", 2), labels)
+
+
+def test_a_tiff_that_cannot_be_read_is_called_one(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", GREYS.astype(np.uint64))
+    assert "a TIFF whose values or colours are of a kind" in refusal_of(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
