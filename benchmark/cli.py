@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmark.evaluation import RunReport
     from benchmark.standings import Leaderboard
     from benchmark.submission import Submission
+    from megamedical.store.store import Store
 
 _SUITE = "Its name, or its YAML file. (default: what the rows say)"
 
@@ -122,7 +123,9 @@ def _summarise(report: RunReport, console: Console) -> None:
 def leaderboard(
     results: Annotated[
         list[Path],
-        typer.Argument(help="Folders of results, as `run` left them, or files that `pack` made."),
+        typer.Argument(
+            help="Folders of results, as `run` left them, files that `pack` made, or folders of these."
+        ),
     ],
     store: Annotated[
         str | None,
@@ -144,7 +147,9 @@ def leaderboard(
         from benchmark.results import read_results
         from benchmark.submission import unpacked
         from benchmark.suite import load_suite
+        from megamedical.store.store import open_store
 
+        opened = open_store(store) if store else None  # what is mistyped is said at once
         with unpacked(results) as folders:
             rows, provenance = read_results(*folders)
         board = rank(rows, provenance, load_suite(suite) if suite else None)
@@ -159,7 +164,7 @@ def leaderboard(
             for note in wording.notes(board):
                 say(console, note)
         if html:
-            _write(html, _page(board, rows, store), as_json)
+            _write(html, _page(board, rows, opened), as_json)
         if csv:
             _write(csv, tables.as_csv(board), as_json)
         if md:
@@ -202,12 +207,11 @@ def _in_words(found: Submission) -> str:
     )
 
 
-def _page(board: Leaderboard, rows: pd.DataFrame, store: str | None) -> str:
+def _page(board: Leaderboard, rows: pd.DataFrame, store: Store | None) -> str:
     from benchmark.board.page import as_page
     from benchmark.board.pictures import draw_pictures
-    from megamedical.store.store import open_store
 
-    return as_page(board, draw_pictures(board, rows, open_store(store)) if store else None)
+    return as_page(board, draw_pictures(board, rows, store) if store else None)
 
 
 def _write(path: Path, text: str, is_silent: bool) -> None:
