@@ -3,6 +3,6 @@
 What is public stands in `__init__.pyi`, and is imported when it is first asked for.
 """
 
-import lazy_loader
+from megamedical.lazily import public as _public
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = _public(__name__, __file__)

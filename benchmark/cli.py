@@ -124,7 +124,7 @@ def leaderboard(
     results: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of results, as `run` left them, files that `pack` made, or folders of these."
+            help="Folders of results, as `run` left them, files of `pack`, or folders of these."
         ),
     ],
     store: Annotated[

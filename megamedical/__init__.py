@@ -7,9 +7,15 @@
 What is public stands in `__init__.pyi`, and is imported when it is first asked for.
 """
 
-from importlib.metadata import version
+from megamedical.lazily import public as _public
 
-import lazy_loader
+_offered, __dir__ = _public(__name__, __file__)
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__version__ = version("megamedical")
+
+def __getattr__(name: str) -> object:
+    """What is public; the version is that of what is installed."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("megamedical")
+    return _offered(name)

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command."""
+    from megamedical.reporting.beginning import hear
+
+    hear()
     from megamedical.reporting.ending import end_when_asked
 
     end_when_asked()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Literal
 
@@ -68,3 +69,25 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = {each.lower(): each for each in known}
     near = get_close_matches(name.lower(), names, n=1)
     return f"Did you mean {names[near[0]]}?" if near else f"There are {', '.join(names.values())}."
+
+
+class NotInstalled(MegaMedicalError):
+    """Something needs a package that is an extra, and is not here."""
+
+
+@contextmanager
+def needing(package: str, extra: str, what: str) -> Iterator[None]:
+    """Say which extra it is, where a package is imported and not installed.
+
+    Raises:
+        NotInstalled: it is not.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise NotInstalled(
+            f"{what} needs {package}, which is not installed",
+            f"pip install 'megamedical[{extra}]'",
+        ) from error

@@ -28,12 +28,12 @@ from scipy import ndimage
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests/fixtures")]
 from made_desk import write_pictures  # noqa: E402
 
-from universeg.desk.agenda import Agenda  # noqa: E402
 from universeg.desk.catalogue import lay_out  # noqa: E402
 from universeg.desk.desk import Desk  # noqa: E402
 from universeg.desk.masks import Masks, Patch, agreement, runs_of  # noqa: E402
-from universeg.desk.predicting import Predicting  # noqa: E402
-from universeg.desk.tasks import Settings, Workplace  # noqa: E402
+from universeg.desk.predicting.agenda import Agenda  # noqa: E402
+from universeg.desk.predicting.process import Predicting  # noqa: E402
+from universeg.desk.predicting.tasks import Settings, Workplace  # noqa: E402
 from universeg.network.universeg import UniverSeg  # noqa: E402
 from universeg.weights.models import save as save_weights  # noqa: E402
 from universeg.weights.releases import file_of  # noqa: E402

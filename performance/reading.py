@@ -7,7 +7,8 @@ into new arrays, but where it says otherwise; each slice was read, and so checke
 first table is of one process on one core, all files in the page cache; LMDB holds the same slices
 as raw bytes, as thunderpack does. Beside the pairs a second of the clock are those a second of the
 core's time, which other programs disturb less. The second table is of a DataLoader on all cores.
-Readers take turns; figures are medians. What it needs:
+The third is of `Store.episodes` and `Store.dataset`: batches of 4 episodes, and of 256
+slices. Readers take turns; figures are medians. What it needs:
 `pip install -e '.[universeg,performance]'`.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import lmdb
 import numpy as np
+import pandas as pd
 import tensorstore
 import zarr
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +32,9 @@ from torch.utils.data import DataLoader, Dataset
 from megamedical.store.array_reader import Slices
 from megamedical.store.array_writer import create_array
 from megamedical.store.location import Location
+from megamedical.store.sampling.datasets import EpisodeDataset, SliceDataset
+from megamedical.store.sampling.episodes import Episode
+from megamedical.store.sampling.tasks import Task
 
 TOY = "--toy" in sys.argv[1:]  # small and once: does it still work?
 IMAGES, MASKS, SIZE = (80, 160, 128) if TOY else (6000, 12_000, 128)
@@ -189,32 +194,57 @@ class Episodes(Dataset):
         return self.images.read(first), self.masks.read(second)
 
 
+class Drawn:
+    """Episodes of one task, drawn as everywhere here."""
+
+    task = Task("a/b/mri/axial/mid/disc", {"dataset": "a", "group": "b"}, None, None)
+
+    def __getitem__(self, number: int) -> Episode:
+        return Episode(self.task, "somebody", *episode(number))
+
+
+def public_datasets(folder: Path) -> dict[str, tuple[Dataset, int]]:
+    """What `Store.episodes` and `Store.dataset` give, each with the size of its batches."""
+    arrays = {"a/b": tuple(Slices(Location(folder), name) for name in ("images", "masks"))}
+    drawn = EpisodeDataset((Drawn.task,), arrays, Drawn(), LOADED, 0)
+    masks = np.arange(PAIRS * LOADED) % MASKS
+    who = {"task": Drawn.task.name, "subject": "s", "patient": "p", "split": "train"}
+    rows = pd.DataFrame({"image": masks // 2 % IMAGES, "mask": masks, **who})
+    return {"Store.episodes": (drawn, 4), "Store.dataset": (SliceDataset(rows, arrays), 256)}
+
+
 def compare_workers(folder: Path) -> None:
-    episodes = Episodes(folder)
-    loaders = {"no workers": DataLoader(episodes, batch_size=None)} | {
-        f"{count} {start}ed": DataLoader(
-            episodes,
-            batch_size=None,
-            num_workers=count,
-            multiprocessing_context=start,
-            persistent_workers=True,
-            prefetch_factor=4,
-        )
-        for start in ("fork", "spawn")
-        for count in (1, 2)
-    }
-    speeds: dict[str, list[float]] = {name: [] for name in loaders}
+    of_arrays = {"arrays": (Episodes(folder), None)}
+    for name, (dataset, batch_size) in (of_arrays | public_datasets(folder)).items():
+        loaders = {"no workers": DataLoader(dataset, batch_size)} | {
+            f"{count} {start}ed": DataLoader(
+                dataset,
+                batch_size,
+                num_workers=count,
+                multiprocessing_context=start,
+                persistent_workers=True,
+                prefetch_factor=4,
+            )
+            for start in ("fork", "spawn")
+            for count in (1, 2)
+        }
+        compare_loaders(name, loaders)
+
+
+def compare_loaders(name: str, loaders: dict[str, DataLoader]) -> None:
+    speeds: dict[str, list[float]] = {kind: [] for kind in loaders}
     for repeat in range(1 + max(1, REPEATS // 2)):
-        for name, loader in loaders.items():
+        for kind, loader in loaders.items():
             begin = time.perf_counter()
-            read = sum(1 for _ in loader)
+            for _ in loader:
+                pass
             if repeat:  # the first starts the workers
-                speeds[name].append(read * PAIRS / (time.perf_counter() - begin))
+                speeds[kind].append(LOADED * PAIRS / (time.perf_counter() - begin))
     alone = statistics.median(speeds["no workers"])
-    print(f"\n{'DataLoader':24}{'pairs/s':>10}{'ratio':>8}")
-    for name, found in speeds.items():
+    print(f"\n{name:24}{'pairs/s':>10}{'ratio':>8}")
+    for kind, found in speeds.items():
         median = statistics.median(found)
-        print(f"{name:24}{median:10,.0f}{median / alone:8.2f}")
+        print(f"{kind:24}{median:10,.0f}{median / alone:8.2f}")
 
 
 def main() -> None:

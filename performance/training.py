@@ -23,15 +23,15 @@ import torch
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests/fixtures")]
 from tiny_store import Discs, write_store  # noqa: E402
 
+from megamedical.store.sampling.episodes import EpisodeSampler  # noqa: E402
+from megamedical.store.sampling.tasks import choose_tasks  # noqa: E402
 from megamedical.store.store import Store  # noqa: E402
 from universeg.training.allocator import keep_freed_memory  # noqa: E402
 from universeg.training.clock import Clock  # noqa: E402
 from universeg.training.config import Config, resolve  # noqa: E402
-from universeg.training.data.episodes import EpisodeSampler  # noqa: E402
 from universeg.training.data.loading import Batch, Loader  # noqa: E402
 from universeg.training.data.opening import open_reading  # noqa: E402
 from universeg.training.data.steps import step_of  # noqa: E402
-from universeg.training.data.tasks import choose_tasks  # noqa: E402
 from universeg.training.learner import Learner  # noqa: E402
 from universeg.training.team import Team, joined  # noqa: E402
 

@@ -57,6 +57,16 @@ class TestDoor:
         below = {path.stem for path in (ROOT / package).iterdir()}
         assert below & set(import_module(package).__all__) == set()
 
+    def test_it_lists_what_is_public_before_that_is_asked_for(self, package):
+        code = f"import {package}; print(*dir({package}))"
+        assert set(PUBLIC[package].split()) <= set(said_by(code).split())
+
+    def test_a_command_hears_that_it_is_to_end_before_it_imports_anything(self, package):
+        code = f"import sys, __future__; there = {{*sys.modules}}; import {package}.__main__\n"
+        code += "import megamedical.reporting.beginning; print(*{*sys.modules} - there)"
+        others = [name for name in said_by(code).split() if not name.startswith(PACKAGES)]
+        assert others == []
+
     def test_its_types_are_given_on(self, package):
         assert (ROOT / package / "py.typed").exists()
 
@@ -73,5 +83,14 @@ class TestDoor:
 )
 def test_nothing_heavy_comes_before_it_is_needed(statement, heavy):
     code = f"import sys; {statement}; print(*sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(ended.stdout.split()) & set(heavy.split()) == set()
+    assert set(said_by(code).split()) & set(heavy.split()) == set()
+
+
+def test_the_version_is_there_whatever_was_asked_for_before():
+    assert said_by("import megamedical; megamedical.build; print(megamedical.__version__)").strip()
+
+
+def said_by(code: str) -> str:
+    """What Python prints that runs this."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -28,6 +28,7 @@ from universeg.options import (
     WeightsOption,
     WindowOption,
 )
+from universeg.scoring.command import score
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,7 @@ app = CommandLine(
 
 
 app.command()(desk)
+app.command()(score)
 
 
 @app.callback()
@@ -107,6 +109,17 @@ def predict(
         Path | None,
         typer.Option(help="JSON file for what is expected, chosen and why.", metavar="FILE"),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="HTML file that shows what was found: sizes, objects, what to look at.",
+            metavar="FILE",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="CSV file with a row for each label of each scan.", metavar="FILE"),
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Segment pictures or volumes as a few labelled ones show it.
@@ -121,7 +134,7 @@ def predict(
     with errors_explained("the same command begins anew"):
         _expect_torch()
         from megamedical.reporting.progress import listener
-        from universeg.prediction.labels import named_labels
+        from universeg.prediction.labels import asked_labels
         from universeg.prediction.predict import Request
         from universeg.prediction.predict import predict as run
         from universeg.prediction.segmenter import Segmenter
@@ -129,7 +142,7 @@ def predict(
         from universeg.tuning.fitting import TUNING, WAYS
 
         console = terminal()
-        labels = named_labels(label or ())
+        labels = asked_labels(label or ())
         segmenter = Segmenter(
             weights,
             window=window,
@@ -145,10 +158,12 @@ def predict(
         )
         outputs = Outputs(out, probabilities, overlay)
         ways = TUNING if tune else () if budget is None else WAYS
-        request = Request(support, query, outputs, plane.value, labels, ways, budget, tell, summary)
-        report = run(segmenter, request, lambda line: say(console, line), listener(console))
-        _summarise(report, out, console)
-        if report.failures:
+        request = Request(
+            support, query, outputs, plane.value, labels, ways, budget, tell, summary, report, csv
+        )
+        done = run(segmenter, request, lambda line: say(console, line), listener(console))
+        _summarise(done, out, console)
+        if done.failures:
             raise typer.Exit(INCOMPLETE)
 
 
@@ -178,7 +193,7 @@ def tune(
     with errors_explained("the same command begins anew"):
         _expect_torch()
         from megamedical.reporting.progress import listener
-        from universeg.prediction.labels import named_labels
+        from universeg.prediction.labels import asked_labels
         from universeg.prediction.segmenter import Segmenter
         from universeg.prediction.tune import TuneRequest
         from universeg.prediction.tune import tune as run
@@ -192,7 +207,7 @@ def tune(
             seed=seed,
             device=device,
         )
-        labels = named_labels(label or ())
+        labels = asked_labels(label or ())
         request = TuneRequest(support, out, weights, plane.value, labels, budget, seed)
         report = run(segmenter, request, lambda line: say(console, line), listener(console))
         _summarise(report, out.parent, console)

@@ -26,7 +26,12 @@ class CacheOption(StrEnum):
     device = "device"
 
 
-SupportOption = Annotated[Path, typer.Option(help="Folder or CSV of images with masks.")]
+SupportOption = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of images with masks or annotations, or a CSV, JSON or XML file of them."
+    ),
+]
 WeightsOption = Annotated[
     str,
     typer.Option(help="`v1`, `megamedical-base`, or a file.", metavar="PATH"),
@@ -49,8 +54,9 @@ AlongOption = Annotated[PlaneOption, typer.Option(help="Volumes are cut along th
 LabelOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
-        "Values without a name are then left out.",
+        help="A value in the masks and its name, `1=nucleus`, a colour and its name, "
+        "`'#ff0000=tumour'`, or a name that annotations have; give it once for each label. What is "
+        "not named is then left out.",
         metavar="VALUE=NAME",
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.metrics import Mask
+from universeg.measures.masks import Mask
 
 
 def cldice(found: Mask, meant: Mask, both_empty: float = 1.0) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics import Mask, dice
+from universeg.measures.masks import Mask, dice
 
 THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))  # that Dice is told at
 _BINS = 15

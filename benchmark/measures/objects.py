@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics import Mask
+from universeg.measures.masks import Mask
 
 _TOUCHING = np.ones((3, 3), bool)  # pixels of one object touch at a side or a corner
 

@@ -320,7 +320,8 @@ class _Build:
         failed = [vars(failure) for plan in plans for failure in failures[plan.path]]
         rows["failures"] = [pa.Table.from_pylist(failed, schema=FAILURES)]
         groups = {path: group.fingerprint for path, group in packed.items()}
-        attributes = turn.publish(groups, rows, replaced=[plan.path for plan in plans])
+        provenances = {plan.dataset.id: plan.provenance for plan in plans}
+        attributes = turn.publish(groups, rows, [plan.path for plan in plans], provenances)
         for group in packed.values():
             shutil.rmtree(group.tables, ignore_errors=True)
         return attributes

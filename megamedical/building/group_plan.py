@@ -19,6 +19,8 @@ from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import MegaMedicalError
 from megamedical.obtaining.archive_content import Unpacked
 from megamedical.processing import synthetic
+from megamedical.sharing.terms import provenance_of
+from megamedical.store.describing.provenance import Provenance
 from megamedical.subjects.matching import find_subjects
 from megamedical.subjects.subject import Failure, Subject, Tree
 
@@ -64,6 +66,11 @@ class GroupPlan:
     def path(self) -> str:
         """`<dataset>/<group>`."""
         return f"{self.dataset.id}/{self.name}"
+
+    @property
+    def provenance(self) -> Provenance:
+        """What the store says of where the dataset is from."""
+        return provenance_of(self.dataset)
 
     @cached_property
     def inputs(self) -> str:

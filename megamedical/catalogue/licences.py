@@ -52,7 +52,12 @@ def terms(datasets: Iterable[str], catalog: Catalog) -> Terms:
 
 def bibliography(datasets: Sequence[DatasetManifest]) -> str:
     """What to cite, as BibTeX: an entry for each dataset, under its id."""
-    return "\n\n".join(_entry(dataset.id, dataset.citation) for dataset in datasets) + "\n"
+    return "\n\n".join(map(cited, datasets)) + "\n"
+
+
+def cited(dataset: DatasetManifest) -> str:
+    """What to cite for a dataset, as BibTeX."""
+    return _entry(dataset.id, dataset.citation)
 
 
 def _entry(name: str, citation: Citation) -> str:

@@ -53,12 +53,12 @@ def errors_explained(next_time: str = "the same command goes on from here") -> I
     try:
         with at_work(next_time):
             yield
-    except typer.Exit:
-        raise
     except (Exception, KeyboardInterrupt) as error:
         if is_asked():  # whatever libraries make of it
             say_so()
             raise typer.Exit(INTERRUPTED) from error
+        if isinstance(error, typer.Exit):
+            raise
         if isinstance(error, KeyboardInterrupt):
             typer.echo(f"Interrupted. What is finished is kept: {next_time}.", err=True)
             raise typer.Exit(INTERRUPTED) from error
@@ -69,3 +69,6 @@ def errors_explained(next_time: str = "the same command goes on from here") -> I
         if error.remedy:
             say(console, error.remedy)
         raise typer.Exit(1) from error
+    if is_asked():  # and it kept what there was, as a network that has learnt
+        say_so()
+        raise typer.Exit(INTERRUPTED)

@@ -107,7 +107,8 @@ class Lines:
             done += 1
             if done < total and time.monotonic() - said > self._EVERY:
                 said = time.monotonic()
-                self.say(f"{name}: {done} of {total} {unit}")
+                left = (said - begun) / done * (total - done)
+                self.say(f"{name}: {done} of {total} {unit}{_in_words(left)}")
 
         yield step
         self.say(f"{name}: {done} of {total} {unit}, {time.monotonic() - begun:.1f} s")
@@ -115,6 +116,13 @@ class Lines:
     def say(self, line: str) -> None:
         """See `Listener`."""
         say(self._console, line)
+
+
+def _in_words(left: float) -> str:
+    """The time that is left, where it is worth to be told."""
+    if left < 1:
+        return ""
+    return f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
 
 
 def listener(console: Console) -> Listener:

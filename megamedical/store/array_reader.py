@@ -88,16 +88,20 @@ class Slices:
         return self._layout.per_shard
 
     def read(
-        self, indices: Sequence[int] | NDArray[np.integer], out: NDArray[Any] | None = None
+        self,
+        indices: Sequence[int] | NDArray[np.integer],
+        out: NDArray[Any] | None = None,
+        places: Sequence[int] | NDArray[np.integer] | None = None,
     ) -> NDArray[Any]:
         """Read slices, in any order, any of them any number of times.
 
         Args:
             indices: positions in the array, from 0.
             out: where to put them, (len(indices), H, W), contiguous and of this type.
+            places: where in `out` each of them comes; it may then have more slices than are read.
 
         Returns:
-            (len(indices), H, W).
+            (len(indices), H, W), or `out`.
 
         Raises:
             IndexError: there is no such slice.
@@ -109,25 +113,32 @@ class Slices:
         if wanted.size and not 0 <= wanted.min() <= wanted.max() < len(self):
             wrong = wanted[(wanted < 0) | (wanted >= len(self))][0]
             raise IndexError(f"{self._array} has {len(self)} slices, and none at {wrong}")
-        shape = (len(wanted), *self.shape[1:])
+        count = len(wanted) if out is None or places is None else len(out)
+        shape = (count, *self.shape[1:])
         if out is None:
             out = np.empty(shape, dtype=self.dtype)
         elif out.shape != shape or out.dtype != self.dtype or not out.flags.carray:
             raise ValueError(f"out must be {shape} {self.dtype}, contiguous and writeable")
+        put = np.arange(len(wanted)) if places is None else np.asarray(places, dtype=np.intp)
+        if len(put) != len(wanted) or (put.size and not 0 <= put.min() <= put.max() < count):
+            raise ValueError(f"places must be {len(wanted)} positions in out, from 0 to {count}")
         shards, numbers = (part.tolist() for part in np.divmod(wanted, self._layout.per_shard))
-        self._read(shards, numbers, out.reshape(-1).view(np.uint8).data)
+        starts = (put * self._layout.slice_bytes).tolist()
+        self._read(shards, numbers, starts, out.reshape(-1).view(np.uint8).data)
         return out
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": {}}
 
-    def _read(self, shards: list[int], numbers: list[int], out: memoryview) -> None:
+    def _read(
+        self, shards: list[int], numbers: list[int], starts: list[int], out: memoryview
+    ) -> None:
         asked: dict[int, list[int]] = defaultdict(list)
         for shard, number in zip(shards, numbers, strict=True):
             asked[shard].append(number)
         unpack = {shard: self._shard(shard).ready(found) for shard, found in asked.items()}
         size = self._layout.slice_bytes
-        for start, shard, number in zip(range(0, len(out), size), shards, numbers, strict=True):
+        for start, shard, number in zip(starts, shards, numbers, strict=True):
             try:
                 unpack[shard](number, out[start : start + size])
             except (ValueError, RuntimeError, cramjam.DecompressionError) as error:

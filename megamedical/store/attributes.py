@@ -64,16 +64,32 @@ def store_fingerprint(groups: Mapping[str, str]) -> str:
     return hashlib.sha256(made_of.encode()).hexdigest()
 
 
-def encode_attributes(attributes: StoreAttributes) -> bytes:
-    """The root's `zarr.json`, with its checksum."""
-    said = asdict(attributes)
-    empty = group_node({"megamedical": {**said, "checksum": ""}})
-    return group_node({"megamedical": {**said, "checksum": hashlib.sha256(empty).hexdigest()}})
+def encode_attributes(
+    attributes: StoreAttributes,
+    beside: Mapping[str, Any] | None = None,
+    nodes: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The root's `zarr.json`, with its checksum.
+
+    Args:
+        attributes: of the store.
+        beside: further attributes, for others to read.
+        nodes: of all groups and arrays, by their place.
+    """
+
+    def encoded(checksum: str) -> bytes:
+        said = {**asdict(attributes), "checksum": checksum}
+        return group_node({"megamedical": said, **(beside or {})}, nodes)
+
+    return encoded(hashlib.sha256(encoded("")).hexdigest())
 
 
-def group_node(attributes: Mapping[str, Any]) -> bytes:
-    """The `zarr.json` of a Zarr group."""
-    node = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
+def group_node(attributes: Mapping[str, Any], nodes: Mapping[str, Any] | None = None) -> bytes:
+    """The `zarr.json` of a Zarr group; `nodes` are those below it, where they stand in it too."""
+    node: dict[str, Any] = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
+    if nodes is not None:
+        kind = {"kind": "inline", "must_understand": False}
+        node["consolidated_metadata"] = {**kind, "metadata": nodes}
     return json.dumps(node, indent=2).encode()
 
 

@@ -9,16 +9,45 @@ from typing import Any
 
 import fsspec
 
+from megamedical.errors import NotInstalled, StoreError
 from megamedical.files.disk import explain_full
 from megamedical.files.writing import whole_file
+
+_EXTRAS = {
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    "gcs": ("gcsfs", "gcs"),
+}
 
 
 class Location:
     """The root of a store, and the reading and writing of small files below it."""
 
     def __init__(self, url: str | Path) -> None:
+        """Take a folder or a URL.
+
+        Raises:
+            NotInstalled: it is of a kind that an extra reads.
+            StoreError: it is of no kind that fsspec knows.
+        """
         self.url = str(url)
-        self._files, self._root = fsspec.url_to_fs(self.url)
+        kind = self.url.partition("://")[0]
+        try:
+            # Listings are asked for anew each time: another process may have written.
+            self._files, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+        except ImportError as error:
+            if kind not in _EXTRAS:
+                raise StoreError(f"{self.url} cannot be opened: {error}") from error
+            package, extra = _EXTRAS[kind]
+            raise NotInstalled(
+                f"{self.url} is read by {package}, which is not installed",
+                f"pip install 'megamedical[{extra}]'",
+            ) from error
+        except ValueError as error:
+            raise StoreError(
+                f"{self.url} cannot be opened: {error}", "Name a folder, s3://… or gs://…."
+            ) from error
 
     def __str__(self) -> str:
         return self.url
@@ -44,22 +73,44 @@ class Location:
         with explain_full(self.folder, None, "the store") if self.folder else nullcontext():
             yield
 
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say in one sentence what a server answers, or that there is none.
+
+        Raises:
+            StoreError: it does not do what is asked for; a file that is not there is none of it.
+        """
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except Exception as error:  # each file system has errors of its own
+            if self.folder:
+                raise
+            raise StoreError(
+                f"{self} cannot be reached: {type(error).__name__}: {error}",
+                "Look at the address, at your credentials, and at what they permit.",
+            ) from error
+
     def below(self, name: str) -> Location:
         """A folder of it."""
         return Location(f"{self.absolute}/{name}")
 
     def files(self) -> list[str]:
         """Every file below it, by its name from here, in order; hidden ones too."""
-        found = self._files.find(self._root)
+        with self._reached():
+            found = self._files.find(self._root)
         return sorted(path.removeprefix(f"{self._root}/") for path in found)
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
-        return bool(self._files.exists(f"{self._root}/{name}"))
+        with self._reached():
+            return bool(self._files.exists(f"{self._root}/{name}"))
 
     def read(self, name: str) -> bytes:
         """The content of a file."""
-        content: bytes = self._files.cat_file(f"{self._root}/{name}")
+        with self._reached():
+            content: bytes = self._files.cat_file(f"{self._root}/{name}")
         return content
 
     def read_ranges(self, name: str, ranges: Sequence[tuple[int, int | None]]) -> list[bytes]:
@@ -76,14 +127,16 @@ class Location:
             with whole_file(self.folder / name) as path:
                 path.write_bytes(content)
         else:
-            self._files.pipe_file(f"{self._root}/{name}", content)
+            with self._reached():
+                self._files.pipe_file(f"{self._root}/{name}", content)
 
     def move(self, name: str, to: str) -> None:
         """Put a file in the place of another, unless that was done already."""
         if self.folder and self.exists(name):
             (self.folder / name).replace(self.folder / to)
         elif self.exists(name):
-            self._files.mv(f"{self._root}/{name}", f"{self._root}/{to}")
+            with self._reached():
+                self._files.mv(f"{self._root}/{name}", f"{self._root}/{to}")
 
     def replace(self, name: str, to: str) -> None:
         """Put a folder of this machine in the place of another, unless that was done already.
@@ -98,8 +151,9 @@ class Location:
     def remove(self, name: str = "") -> None:
         """Remove a folder and all that is in it, or a file, if it is there."""
         path = f"{self._root}/{name}".rstrip("/")
-        if self._files.exists(path):
-            self._files.rm(path, recursive=True)
+        with self._reached():
+            if self._files.exists(path):
+                self._files.rm(path, recursive=True)
 
     def zarr(self) -> Any:  # noqa: ANN401  (zarr's stores share no public type)
         """The location as a store for zarr."""

@@ -31,6 +31,9 @@ from megamedical.store.attributes import (
     group_node,
     read_attributes,
 )
+from megamedical.store.describing.croissant import FILE, croissant, damaged_beside
+from megamedical.store.describing.nodes import Nodes, home_of_node, nodes_in, nodes_of
+from megamedical.store.describing.provenance import Provenances, as_attribute, provenances_in
 from megamedical.store.location import Location
 from megamedical.store.snapshot import (
     NEXT,
@@ -61,9 +64,13 @@ def begin(location: Location, resolution: int, seed: int) -> StoreAttributes:
             _roll_forward(location)
             if take_snapshot(location) is None:
                 empty = {name: schema.empty_table() for name, schema in TABLES.items()}
-                _finish(location, attributes_of(resolution, seed, {}, {}), empty, {}, ())
+                made = attributes_of(resolution, seed, {}, {})
+                _finish(location, made, empty, {}, (), {}, {})
         return begin(location, resolution, seed)
     _refuse_unlike(snapshot.attributes, location, resolution, seed)
+    if any(damaged_beside(location, snapshot.root)):
+        with _held(location, "beginning a build", None), location.explaining_full():
+            _describe_again(location)
     return snapshot.attributes
 
 
@@ -157,6 +164,10 @@ class Turn:
         """Those of the store, as it is before anything is published."""
         return self.snapshot.attributes
 
+    def table(self, name: str) -> pa.Table:
+        """A table of the store, as it is before anything is published."""
+        return decode_table(self.snapshot.tables[name], name)
+
     def place(self, group: str) -> str:
         """Where in the store a `<dataset>/<group>` is to be written: no reader looks there yet."""
         return group if self.location.folder is None else f"{self.staging}/{group}"
@@ -166,6 +177,7 @@ class Turn:
         groups: Mapping[str, str],
         rows: Mapping[str, Sequence[pa.Table]],
         replaced: Collection[str] = (),
+        provenances: Provenances | None = None,
     ) -> StoreAttributes:
         """Put groups into the store, all at once; it is the last thing that is done in a turn.
 
@@ -173,24 +185,34 @@ class Turn:
             groups: the fingerprint of each `<dataset>/<group>`; it lies whole in its `place`.
             rows: for each table, the rows of all of them; those of the same groups go.
             replaced: groups that go too, with their failures, where they are not in `groups`.
+            provenances: what is known of datasets; of others, what was known before.
         """
         stale = {*groups, *replaced}
         gone = [path for path in self.attributes.groups if path in stale and path not in groups]
         kept = {path: made for path, made in self.attributes.groups.items() if path not in stale}
         tables = {
             name: in_order(
-                pa.concat_tables(
-                    [_without(decode_table(content, name), name, stale), *rows.get(name, ())]
-                ),
+                pa.concat_tables([_without(self.table(name), name, stale), *rows.get(name, ())]),
                 name,
             )
-            for name, content in self.snapshot.tables.items()
+            for name in self.snapshot.tables
         }
         attributes = attributes_of(
             self.attributes.resolution, self.attributes.seed, {**kept, **groups}, {}
         )
         staged = {path: self.place(path) for path in groups if self.place(path) != path}
-        return _finish(self.location, attributes, tables, staged, gone)
+        known = {**provenances_in(self.snapshot.root), **(provenances or {})}
+        datasets = {path.partition("/")[0] for path in attributes.groups}
+        before = nodes_in(self.snapshot.root)
+        return _finish(
+            self.location,
+            attributes,
+            tables,
+            staged,
+            gone,
+            {name: provenance for name, provenance in known.items() if name in datasets},
+            {name: node for name, node in before.items() if home_of_node(name) not in stale},
+        )
 
 
 def _finish(
@@ -199,19 +221,42 @@ def _finish(
     tables: Mapping[str, pa.Table],
     staged: Mapping[str, str],
     gone: Sequence[str],
+    provenances: Provenances,
+    nodes: Nodes,
 ) -> StoreAttributes:
     encoded = {name: encode_table(table) for name, table in tables.items()}
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in encoded.items()}
+    whole = attributes_of(attributes.resolution, attributes.seed, attributes.groups, sums)
+    described = croissant(whole, provenances, tables)
     root = encode_attributes(
-        attributes_of(attributes.resolution, attributes.seed, attributes.groups, sums)
+        whole,
+        {
+            "datasets": as_attribute(provenances),
+            "files": {FILE: hashlib.sha256(described).hexdigest()},
+        },
+        nodes_of(location, list(whole.groups), staged, nodes),
     )
-    ready = {ROOT: root.decode(), "arrays": dict(staged), "gone": list(gone)}
+    ready = {
+        ROOT: root.decode(),
+        "croissant": described.decode(),
+        "arrays": dict(staged),
+        "gone": list(gone),
+    }
     with location.explaining_full():
         for name, content in encoded.items():
             location.write(f"{NEXT}/{name}.parquet", content)
         location.write(READY, json.dumps(ready).encode())
         _roll_forward(location)
     return decode_attributes(root, location)
+
+
+def _describe_again(location: Location) -> None:
+    """Write what others read of a store anew, as it is in the turn of this build."""
+    snapshot = take_snapshot(location)
+    if snapshot is not None and any(damaged_beside(location, snapshot.root)):
+        tables = {name: decode_table(content, name) for name, content in snapshot.tables.items()}
+        known, nodes = provenances_in(snapshot.root), nodes_in(snapshot.root)
+        _finish(location, snapshot.attributes, tables, {}, (), known, nodes)
 
 
 def _roll_forward(location: Location) -> None:
@@ -231,19 +276,29 @@ def _roll_forward(location: Location) -> None:
         location.remove(path)
     for name in TABLES:
         location.move(f"{NEXT}/{name}.parquet", f"manifests/{name}.parquet")
+    if ready["croissant"] is not None:  # an earlier version may have been cut off here
+        location.write(FILE, ready["croissant"].encode())
     location.write(ROOT, root)
     location.remove(READY)  # first, for it is what says that all is ready
     location.remove(NEXT)
 
 
+def rows_of(table: pa.Table, name: str, groups: Collection[str]) -> pa.Table:
+    """The rows of a table that are of some groups."""
+    return table.filter(_is_of(table, name, groups))
+
+
 def _without(table: pa.Table, name: str, groups: Collection[str]) -> pa.Table:
+    return table.filter(pc.invert(_is_of(table, name, groups)))
+
+
+def _is_of(table: pa.Table, name: str, groups: Collection[str]) -> pa.Array:
     if name == "examples":
         ids = pc.list_slice(pc.split_pattern(table["task"], "/"), 0, 2)
         paths = pc.binary_join(ids, "/")
     else:
         paths = pc.binary_join_element_wise(table["dataset"], table["group"], "/")
-    stale = pa.array(sorted(groups), pa.string())
-    return table.filter(pc.invert(pc.is_in(paths, stale)))
+    return pc.is_in(paths, pa.array(sorted(groups), pa.string()))
 
 
 @contextmanager

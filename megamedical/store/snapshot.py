@@ -32,12 +32,14 @@ _ATTEMPTS = 20  # each of them in the way of another build that ended meanwhile
 class Snapshot:
     """Attributes, the tables that they name, as Parquet, and where groups on their way still lie.
 
-    `staged` has a folder of the store for each `<dataset>/<group>` that is being put in its place.
+    `staged` has a folder of the store for each `<dataset>/<group>` that is being put in its place;
+    `root` is the content of the store's `zarr.json`.
     """
 
     attributes: StoreAttributes
     tables: Mapping[str, bytes]
     staged: Mapping[str, str]
+    root: bytes = b""
 
 
 def take_snapshot(location: Location) -> Snapshot | None:
@@ -64,7 +66,8 @@ def take_snapshot(location: Location) -> Snapshot | None:
             }
             tables = {name: content for name, content in found.items() if content is not None}
             if tables.keys() == found.keys():
-                return Snapshot(attributes, tables, {} if ready is None else ready["arrays"])
+                staged = {} if ready is None else ready["arrays"]
+                return Snapshot(attributes, tables, staged, said)
             wrong = _wrong(location, next(name for name in found if name not in tables))
         if state == earlier:  # nobody is at work there
             break
@@ -90,7 +93,8 @@ def ready_state(location: Location) -> dict[str, Any] | None:
         return None
     try:
         said = json.loads(content)
-        return {name: said[name] for name in (ROOT, "arrays", "gone")}
+        needed = {name: said[name] for name in (ROOT, "arrays", "gone")}
+        return {**needed, "croissant": said.get("croissant")}
     except (ValueError, LookupError, TypeError) as error:
         raise DamagedStore(f"{location}/{READY} is damaged: {error}", AGAIN) from error
 

@@ -11,10 +11,12 @@ from pydantic import BaseModel, ValidationError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from universeg.desk.catalogue import Entry, plane_of
-from universeg.desk.labels import Label, added, checked
+from universeg.desk.labels import added, checked
 from universeg.desk.masks import Cut, Masks, Patch
+from universeg.desk.predicting.tasks import Judged
 from universeg.desk.record import LOOKED_AT, Record, Standing
 from universeg.desk.showing import Shelf, Shown, write_thumbnail
+from universeg.results.labels import Label
 
 _IN_MEMORY = 4  # scans whose layers are
 
@@ -23,11 +25,23 @@ class UnknownScanError(MegaMedicalError):
     """There is no such scan on this desk."""
 
 
+class TunedNote(BaseModel):
+    """What a tuning brought that is in use; see `universeg.desk.predicting.tasks.Tuned`."""
+
+    number: int
+    before: float | None
+    after: float | None
+    gain: float
+    labels: list[int]
+
+
 class Notes(BaseModel):
-    """What the folder keeps of the desk as a whole."""
+    """What the folder keeps of the desk as a whole; `tunings` counts them, so none is mistaken."""
 
     labels: list[Label] = []
     overlap: bool = False
+    tuned: TunedNote | None = None
+    tunings: int = 0
 
 
 class Desk:
@@ -51,6 +65,7 @@ class Desk:
             for identity, entry in entries.items()
         }
         self.change = 0
+        self.judged = Judged()
         self.on_change: Callable[[], None] = lambda: None
         self._lock = RLock()
         self._drawing = Lock()  # of thumbnails, one at a time
@@ -163,7 +178,7 @@ class Desk:
         with self._lock:
             now = checked(labels)
             gone = {label.value for label in self.notes.labels} - {label.value for label in now}
-            self._write_notes(Notes(labels=now, overlap=overlap))
+            self._write_notes(self.notes.model_copy(update={"labels": now, "overlap": overlap}))
         for value in gone:
             for identity, record in self.records.items():
                 if record.has_masks:
@@ -178,7 +193,14 @@ class Desk:
         """
         with self._lock:
             labels = added(self.notes.labels, name, value)
-            self._write_notes(Notes(labels=labels, overlap=self.notes.overlap))
+            self._write_notes(self.notes.model_copy(update={"labels": labels}))
+        self.changed()
+
+    def set_tuned(self, note: TunedNote | None) -> None:
+        """Go by what a tuning brought, or by the network as it was."""
+        with self._lock:
+            tunings = max(self.notes.tunings, note.number if note else 0)
+            self._write_notes(self.notes.model_copy(update={"tuned": note, "tunings": tunings}))
         self.changed()
 
     def name(self, value: int, name: str) -> None:

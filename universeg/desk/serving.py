@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from megamedical.errors import MegaMedicalError
 from megamedical.files.locking import held
-from universeg.desk.agenda import Agenda
 from universeg.desk.catalogue import lay_out
 from universeg.desk.desk import Desk
-from universeg.desk.predicting import Predicting
+from universeg.desk.predicting.agenda import Agenda
+from universeg.desk.predicting.process import Predicting
+from universeg.desk.predicting.tasks import Settings, Workplace
+from universeg.desk.predicting.tuning import Tunings
 from universeg.desk.results.errand import Errand
 from universeg.desk.server.guard import Door
-from universeg.desk.tasks import Settings, Workplace
 
 if TYPE_CHECKING:
     import uvicorn
@@ -85,11 +86,11 @@ def open_desk(
         place = Workplace(
             entries, desk.work, opening.support, replace(opening.settings, plane=desk.plane)
         )
-        predicting = Predicting(place, agenda)
+        predicting, tunings = Predicting(place, agenda), Tunings(desk, place)
         desk.on_change = predicting.wake
         door = _door(opening, own.getsockname()[1])
         config = uvicorn.Config(
-            application(desk, agenda, errand, door),
+            application(desk, agenda, tunings, errand, door),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -103,14 +104,11 @@ def open_desk(
         if look:
             Timer(_BROWSER, look, [door.address]).start()
         try:
-            with suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run(sockets=[own])
+            uvicorn.Server(config).run(sockets=[own])
         finally:
             predicting.close()
+            tunings.close()
             errand.close()
-        say(
-            f"The desk is closed. All is kept in {opening.folder}; the same command opens it again."
-        )
 
 
 def _expect_apart(opening: Opening) -> None:

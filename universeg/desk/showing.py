@@ -16,11 +16,10 @@ from PIL import Image
 from megamedical.errors import SubjectError
 from megamedical.files.writing import whole_file
 from megamedical.processing.slicing import AXIS_OF_PLANE, PICTURE
-from megamedical.reading.contract import Part
-from megamedical.reading.formats import reader_of, sought_dimension, suffix_of
 from megamedical.reading.scan import Scan
 from universeg.desk.catalogue import Entry
 from universeg.desk.masks import Cut, seen
+from universeg.results.photographs import colours_of
 
 THUMBNAIL = 160  # pixels of the longer side
 _KEPT = 3  # scans in memory
@@ -150,7 +149,7 @@ def shown_of(entry: Entry, scan: Scan) -> Shown:
     if not (np.isfinite([low, high]).all() and low < high):
         raise SubjectError("standardise", entry.file.path.name, "is constant, or not all numbers")
     dark, bright = (float(value) for value in np.percentile(some, _EDGES))
-    colours = _colours(entry.file.path) if scan.voxels.ndim == 2 else None
+    colours = colours_of(entry.file.path) if scan.voxels.ndim == 2 else None
     if colours is not None and colours.shape[:2] != scan.voxels.shape:
         colours = None
     window = (dark, bright) if dark < bright else (low, high)
@@ -161,18 +160,6 @@ def write_thumbnail(shown: Shown, path: Path) -> None:
     """Write a small picture, whole or not at all."""
     with whole_file(path) as unfinished:
         Image.fromarray(shown.small()).save(unfinished, format="PNG")
-
-
-def _colours(path: Path) -> NDArray[np.uint8] | None:
-    """The colours of a photograph (H, W, 3), as its reader has them; None for any other picture."""
-    if sought_dimension(path) != 2:
-        return None
-    values = reader_of(path).part(path, Part())
-    if values.ndim != 3 or values.dtype != np.uint8:
-        return None
-    if values.shape[-1] == 4 and suffix_of(path) == ".png":
-        values = values[..., :3]
-    return np.ascontiguousarray(values) if values.shape[-1] == 3 else None
 
 
 def _encoded(colours: NDArray[np.uint8]) -> tuple[bytes, str]:

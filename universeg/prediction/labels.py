@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,73 @@ from megamedical.errors import SubjectError
 from megamedical.task_id import slug
 from universeg.tuning.support import Example, SupportError
 
+_COLOUR = re.compile(r"#([0-9a-fA-F]{6})")
 _FEWEST = 3  # shades
-_SET = {1, 255, 65535}  # how masks of one label write its foreground, in one bit, eight and sixteen
+FOREGROUND = {
+    1,
+    255,
+    65535,
+}  # how masks of one label write its foreground, in one bit, eight and sixteen
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which labels are looked for; all there are, if nothing is said.
+
+    `values` gives values in masks their names; `colours`, as 0xRRGGBB, have values of their own
+    among these; `names` are of labels that annotations name.
+    """
+
+    values: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, int] = field(default_factory=dict)
+    names: Sequence[str] = ()
+
+    def among(self, known: Mapping[int, str]) -> Mapping[int, str]:
+        """The values that are meant and their names, where files have names for some.
+
+        Raises:
+            SupportError: a name is none of those that files have.
+        """
+        if not self.names:
+            return self.values or known
+        by_name = {slug(name): (value, name) for value, name in known.items()}
+        unknown = [name for name in self.names if slug(name) not in by_name]
+        if unknown:
+            there = ", ".join(known.values()) or "none: masks have values, as 1=nucleus"
+            raise SupportError(
+                f"{unknown[0]!r} names no label of the examples", f"They have {there}."
+            )
+        return {**self.values, **dict(by_name[slug(name)] for name in self.names)}
+
+
+def asked_labels(given: Sequence[str]) -> Asked:
+    """Read `1=nucleus`, `#ff0000=tumour`, and names alone, of labels that annotations name.
+
+    Raises:
+        SupportError: one is nothing of that kind; or two have one value, colour or name.
+    """
+    names = [label.strip() for label in given if "=" not in label and not label[:1].isdecimal()]
+    coloured = [label for label in given if label.lstrip()[:1] == "#" and "=" in label]
+    values = named_labels([x for x in given if x not in coloured and x.strip() not in names])
+    colours: dict[int, int] = {}
+    for label in coloured:
+        said, _, name = label.strip().partition("=")
+        colour = _COLOUR.fullmatch(said)
+        if not colour or not slug(name):
+            raise SupportError(
+                f"{label!r} names no colour", "Give it as red, green and blue: '#ff0000=tumour'"
+            )
+        number = int(colour[1], 16)
+        if number in colours or slug(name) in map(slug, values.values()):
+            raise SupportError(
+                f"{label!r} comes after another label of that colour or name",
+                "Give each label a colour and a name of its own.",
+            )
+        colours[number] = max(values, default=0) + 1
+        values[colours[number]] = name.strip()
+    if any(not slug(name) for name in names):
+        raise SupportError("A label has no name", "Give one, or a value and a name: 1=nucleus")
+    return Asked(values, colours, names)
 
 
 def named_labels(given: Sequence[str]) -> dict[int, str]:
@@ -80,7 +146,7 @@ def with_one_foreground(
     found = sorted({value for example in examples for value in example.masks})
     (meant,) = wanted if len(wanted) == 1 else (max(found, default=0),)
     is_mixed = any(value != meant for value in found)
-    if not is_mixed or len(wanted) > 1 or not {*found, meant} <= _SET:
+    if not is_mixed or len(wanted) > 1 or not {*found, meant} <= FOREGROUND:
         return [*examples], []
     if any(len(example.masks) > 1 for example in examples):
         return [*examples], []

@@ -12,24 +12,25 @@ from torch import nn
 
 from megamedical.errors import MegaMedicalError
 from megamedical.processing.slicing import PICTURE
-from megamedical.reading.images import whole_numbers
 from megamedical.reading.scan import Scan
 from megamedical.spread import spread
 from universeg.network.devices import moved, usual_device
 from universeg.prediction.deciding import Cleaning, Prediction, decide, softmax
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.prediction.labels import with_one_foreground
-from universeg.prediction.showing import picture, shown
+from universeg.prediction.showing import labelled_pictures, picture, shown
 from universeg.tuning.expectation import Expectation
 from universeg.tuning.finder import Finder
 from universeg.tuning.fitting import TUNING, WAYS, Fitted, expect
 from universeg.tuning.fitting import fit as learn
 from universeg.tuning.in_context import InContext
+from universeg.tuning.left_out import Stage, unwatched
 from universeg.tuning.likeness import Likeness
 from universeg.tuning.support import Support, SupportError
 from universeg.weights.models import load_model, resolution_of
 
-_AT_ONCE = 16  # queries in one batch
+_AT_ONCE = {"cpu": 8}  # queries in one batch; few where each takes long, so that one sees it
+_AT_ONCE_ELSEWHERE = 16
 _LOOKED_AT = 5  # planes of a volume that are held against the examples
 
 
@@ -123,18 +124,8 @@ class Segmenter:
             SubjectError: a mask is of another size than its image, or holds no label values; an
                 image is constant or holds NaN.
         """
-        if len(support_images) != len(support_masks):
-            raise SupportError(
-                f"{len(support_images)} images came with {len(support_masks)} masks",
-                "Give each image its mask, in the same order.",
-            )
-        scans = [picture(image) for image in support_images]
-        masks = [
-            whole_numbers(np.asarray(mask), Path(f"mask {number}"))
-            for number, mask in enumerate(support_masks)
-        ]
-        frames = (self.frame_of(scan) for scan in scans)
-        self.fit_scans(zip(scans, masks, frames, strict=True), labels)
+        pairs = labelled_pictures(support_images, support_masks)
+        self.fit_scans(((scan, mask, self.frame_of(scan)) for scan, mask in pairs), labels)
         if tune or budget is not None:
             self.learn(TUNING if tune else WAYS, budget)
         return self
@@ -215,10 +206,14 @@ class Segmenter:
         Raises:
             SupportError: `fit` was not called.
         """
+        return self.look_ahead()
+
+    def look_ahead(self, stage: Stage = unwatched) -> Mapping[str, Expectation]:
+        """See `expected`; `stage` is told of how many planes, and each that is found."""
         if self._learnt is not None:
             return self._learnt.expected
         if self._expected is None:
-            self._expected = expect(self.model, self._fitted)
+            self._expected = expect(self.model, self._fitted, stage)
         return self._expected
 
     @property
@@ -291,8 +286,10 @@ class Segmenter:
         for probabilities in self._probabilities(queries, frames, [0.5] * len(queries)):
             yield self._prediction(probabilities)
 
-    def predict_volume(self, scan: Scan, frame: Frame) -> Prediction:
-        """Segment a volume plane by plane, along the plane of its frame.
+    def predict_volume(
+        self, scan: Scan, frame: Frame, step: Callable[[], object] = lambda: None
+    ) -> Prediction:
+        """Segment a volume plane by plane, along the plane of its frame; each is a `step`.
 
         Raises:
             SupportError: see `predict`.
@@ -306,6 +303,7 @@ class Segmenter:
         for index, probabilities in enumerate(found):
             for label, values in zip(own, probabilities, strict=True):
                 label[index] = values
+            step()
         return self._prediction(whole)
 
     @property
@@ -322,8 +320,9 @@ class Segmenter:
     ) -> Iterator[NDArray[np.float32]]:
         """For each query the mean of all draws, (L, H, W) on its frame's own grid."""
         finders = self._finders()
-        for start in range(0, len(queries), _AT_ONCE):
-            batch = slice(start, start + _AT_ONCE)
+        at_once = _AT_ONCE.get(self.device.partition(":")[0], _AT_ONCE_ELSEWHERE)
+        for start in range(0, len(queries), at_once):
+            batch = slice(start, start + at_once)
             stack = np.stack(queries[batch])
             logits = [finder.logits(stack, positions[batch]) for finder in finders]
             for query, frame in enumerate(frames[batch]):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.reading.images import whole_numbers
 from megamedical.reading.luma import luma
 from megamedical.reading.scan import Scan
 from universeg.prediction.frame import Frame, planes_of
-from universeg.tuning.support import Example
+from universeg.tuning.support import Example, SupportError
 
 _MOST = 64  # labels; more are grey values, not labels
 
@@ -19,14 +22,21 @@ _MOST = 64  # labels; more are grey values, not labels
 def shown(scan: Scan, mask: NDArray[Any], frame: Frame) -> Example:
     """A labelled scan as the network sees it.
 
+    `mask` has the label values of the scan; where labels overlap, one axis more, along which each
+    label is in one of several masks.
+
     Raises:
         SubjectError: the mask is of another size than the scan, or holds no label values.
     """
     expect_same_size(scan, mask)
     labels = label_values(mask)
     images = [frame.image(values) for values in planes_of(scan.voxels, frame.plane)]
-    masks = [frame.masks(values, labels) for values in planes_of(mask, frame.plane)]
-    of_labels = np.stack(masks, axis=1).astype(np.float16)
+    sheets = mask.reshape(-1, *scan.voxels.shape)
+    of_sheets = [
+        np.stack([frame.masks(values, labels) for values in planes_of(sheet, frame.plane)], axis=1)
+        for sheet in sheets
+    ]
+    of_labels = np.maximum.reduce(of_sheets).astype(np.float16)
     return Example(
         np.stack(images).astype(np.float16),
         {label: soft for label, soft in zip(labels, of_labels, strict=True) if soft.any()},
@@ -53,15 +63,36 @@ def label_values(mask: NDArray[Any]) -> tuple[int, ...]:
 
 
 def expect_same_size(scan: Scan, mask: NDArray[Any]) -> None:
-    """Make sure that a mask lies on the grid of its scan.
+    """Make sure that a mask, or each of several, lies on the grid of its scan.
 
     Raises:
         SubjectError: it does not.
     """
-    if mask.shape != scan.voxels.shape:
+    own = mask.shape[1:] if mask.ndim > scan.voxels.ndim else mask.shape
+    if own != scan.voxels.shape:
         sizes = (" x ".join(map(str, shape)) for shape in (mask.shape, scan.voxels.shape))
         said = "its mask is {}, the image {}: draw it on this image".format(*sizes)
         raise SubjectError("match", "", said)
+
+
+def labelled_pictures(
+    images: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any]]
+) -> list[tuple[Scan, NDArray[Any]]]:
+    """Arrays as scans in grey, each with its label values.
+
+    Raises:
+        SupportError: there are not as many of both.
+        SubjectError: one is no picture, or holds no whole numbers.
+    """
+    if len(images) != len(masks):
+        raise SupportError(
+            f"{len(images)} images came with {len(masks)} masks",
+            "Give each image its mask, in the same order.",
+        )
+    return [
+        (picture(image), whole_numbers(np.asarray(mask), Path(f"mask {number}")))
+        for number, (image, mask) in enumerate(zip(images, masks, strict=True))
+    ]
 
 
 def picture(image: NDArray[Any]) -> Scan:

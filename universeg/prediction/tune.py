@@ -12,10 +12,12 @@ from megamedical import __version__
 from megamedical.errors import MegaMedicalError
 from megamedical.reporting.progress import Listener, Silence
 from universeg.network.universeg import UniverSeg
+from universeg.prediction.checks import mention_pairs
 from universeg.prediction.examples import find_pairs
+from universeg.prediction.labels import Asked
 from universeg.prediction.predict import Report, plane_of, read_examples
-from universeg.prediction.progress import by_the_clock
 from universeg.prediction.segmenter import Segmenter
+from universeg.prediction.telling import by_the_clock
 from universeg.tuning.fitting import Fitted, default_budget
 from universeg.tuning.ways import Tuned
 from universeg.weights.card import ModelCard
@@ -28,14 +30,14 @@ from universeg.weights.releases import file_of
 class TuneRequest:
     """What is asked for: go on from `weights` with the examples of `support`, and write `out`.
 
-    `labels` names the values in the masks that are meant; by default all are.
+    `labels` says what in the masks is meant; by default all is.
     """
 
     support: Path
     out: Path
     weights: str
     plane: str = "axial"
-    labels: Mapping[int, str] = field(default_factory=dict)
+    labels: Asked = field(default_factory=Asked)
     budget: float | None = None
     seed: int = 0
 
@@ -64,10 +66,11 @@ def tune(
         )
     listener = listener or Silence()
     report = Report(say)
-    pairing = find_pairs(request.support)
-    say(f"Examples: {len(pairing.pairs)}, {pairing.how}")
+    pairing = find_pairs(request.support, request.labels.colours)
+    mention_pairs(pairing, say)
     plane = plane_of(pairing, request.plane)
-    read_examples(segmenter, pairing, plane, request.labels, report, listener)
+    labels = request.labels.among(pairing.names)
+    read_examples(segmenter, pairing, plane, labels, report, listener)
     if len(segmenter.examples.scans) < 2:
         raise MegaMedicalError(
             "One example leaves nothing to learn from", "Tuning takes two or more."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,28 +10,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.processing.slicing import AXIS_OF_PLANE, upright
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.task_id import slug
 from universeg.prediction.deciding import Prediction
-from universeg.prediction.frame import Frame, planes_of
+from universeg.prediction.frame import Frame
 from universeg.prediction.inputs import Input
-from universeg.prediction.overlays import as_grey, outlined, write_picture
+from universeg.prediction.overlays import (
+    Slices,
+    as_grey,
+    picture_overlay,
+    shown_range,
+    write_picture,
+)
 from universeg.prediction.volumes import write_volume
+from universeg.results.drawing import Size, outlined
+from universeg.results.labels import Label
+from universeg.results.measures import LabelMap, measures
+from universeg.results.photographs import colours_of
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
     """A scan that is to be segmented, and how the network sees it.
 
-    `volume` has the scan on its own axes; a picture has none.
+    `volume` has the scan on its own axes; a picture has none. `odd` is what is unusual in it.
     """
 
     file: Input
     scan: Scan
     volume: Volume | None
     frame: Frame
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,15 +60,19 @@ class Outputs:
         if self.probabilities:
             yield from (self._probability_of(file, label) for label in labels)
 
-    def write(self, prediction: Prediction, query: Query) -> Iterator[Path]:
+    def write(
+        self, prediction: Prediction, query: Query, labels: Sequence[Label]
+    ) -> Iterator[Path]:
         """Write all that is wanted of one prediction, each file whole or not at all.
+
+        `labels` are those of outlines.
 
         Yields:
             Each file that was written; the mask comes last.
         """
         if self.overlays:
             path = self._overlay_of(query.file)
-            write_picture(_overlay(prediction, query), path)
+            write_picture(_overlay(prediction, query, labels), path)
             yield path
         if self.probabilities:
             names = prediction.labels.values()
@@ -92,13 +106,39 @@ def _named_after(file: Input) -> str:
     return f"{file.name}{'.nii.gz' if file.dimension == 3 else '.png'}"
 
 
-def _overlay(prediction: Prediction, query: Query) -> NDArray[np.uint8]:
-    """The plane in which most was found, upright and in true proportions, with outlines."""
-    plane = query.frame.plane
-    masks = planes_of(prediction.mask, plane)
-    index = int(np.count_nonzero(masks, axis=(1, 2)).argmax())
-    image = planes_of(query.scan.voxels, plane)[index].astype(np.float32)
-    along = AXIS_OF_PLANE.get(plane)
-    rows, columns = (mm for axis, mm in enumerate(query.scan.spacing) if axis != along)
-    scaled = query.frame.intensities.scale(image)
-    return upright(outlined(scaled, masks[index], (rows, columns)), plane)
+def drawn_of(
+    query: Query, prediction: Prediction, labels: Sequence[Label], size: Size
+) -> NDArray[np.uint8]:
+    """A picture with outlines, in its own colours; of a volume the slice that shows most."""
+    if query.volume:
+        slices = _slices(query, prediction)
+        return slices.drawn(slices.fullest, labels, size)
+    layers = {label.value: prediction.mask == label.value for label in labels}
+    return outlined(_pixels(query), layers, labels, size)
+
+
+def _overlay(prediction: Prediction, query: Query, labels: Sequence[Label]) -> NDArray[np.uint8]:
+    """A picture with outlines, or a sheet of slices, with a legend that says how much there is."""
+    spacing = query.scan.spacing if query.volume else None
+    found = {
+        each.label.value: each.size or f"{each.pixels:,} pixels"
+        for each in measures(LabelMap(prediction.mask), labels, spacing)
+        if each.pixels
+    }
+    if query.volume:
+        return _slices(query, prediction).sheet(labels, found)
+    return picture_overlay(_pixels(query), prediction.mask, labels, found)
+
+
+def _slices(query: Query, prediction: Prediction) -> Slices:
+    frame, scan = query.frame, query.scan
+    return Slices(scan.voxels, prediction.mask, scan.spacing, frame.plane, frame.intensities)
+
+
+def _pixels(query: Query) -> NDArray[np.uint8]:
+    """A photograph in its colours, any other picture in the greys that the network sees."""
+    colours = colours_of(query.file.path)
+    if colours is not None and colours.shape[:2] == query.scan.voxels.shape:
+        return colours
+    voxels = query.scan.voxels
+    return as_grey(shown_range(voxels, query.frame.intensities).scale(voxels.astype(np.float32)))

@@ -12,7 +12,17 @@ import torch
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 
-_MAY_CHANGE = {"steps", "minutes", "save_every", "workers", "cache", "compile", "tensorboard"}
+_MAY_CHANGE = {
+    "steps",
+    "minutes",
+    "save_every",
+    "workers",
+    "cache",
+    "compile",
+    "tensorboard",
+    "wandb",
+    "mlflow",
+}
 
 
 class CheckpointError(MegaMedicalError):

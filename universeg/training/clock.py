@@ -83,6 +83,17 @@ class Clock:
             del self._marks[0]
 
 
+def about(seconds: float) -> str:
+    """A time to come, as people say it.
+
+    >>> about(40), about(100), about(9000)
+    ('about 40 s', 'about 2 min', 'about 2.5 h')
+    """
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
 class _Moment(Protocol):
     """When something was."""
 

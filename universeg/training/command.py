@@ -11,15 +11,15 @@ from PIL import Image
 from megamedical.reporting.console import say, terminal
 from megamedical.reporting.progress import Listener, Silence, listener
 from megamedical.store.preview import save_preview
+from megamedical.store.sampling.episodes import EpisodeSampler
+from megamedical.store.sampling.tasks import choose_tasks
 from megamedical.store.store import Store, open_store
 from universeg.training.allocator import keep_freed_memory
 from universeg.training.augmentation.sheet import augmentation_sheet
 from universeg.training.config import resolve
 from universeg.training.data.cache import open_arrays
-from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Reader
 from universeg.training.data.stores import joined as joined_stores
-from universeg.training.data.tasks import choose_tasks
 from universeg.training.drawn.canvas import Canvas
 from universeg.training.drawn.families import draw
 from universeg.training.drawn.sheet import task_sheet

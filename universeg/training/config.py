@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from megamedical.catalogue import strict_yaml
 from megamedical.errors import MegaMedicalError, nearest
 from megamedical.files.writing import whole_file
+from megamedical.store.sampling.tasks import TaskChoice
 from universeg.training.augmentation import Augmentation
-from universeg.training.data.tasks import TaskChoice
 from universeg.training.drawn.families import DrawnTasks
 
 _DEEPEST = 8  # dots in the name of a setting
@@ -118,6 +118,10 @@ class Config(_Settings):
     else as many as there are cores, less one."""
     tensorboard: bool = False
     """Whether a log for TensorBoard is written too."""
+    wandb: str = ""
+    """The project of Weights & Biases that gets the figures too."""
+    mlflow: str = ""
+    """The experiment of MLflow that gets the figures too."""
 
 
 def presets() -> list[str]:

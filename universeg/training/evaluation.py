@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from megamedical.spread import spread
+from megamedical.store.sampling.episodes import Episode, draw_episode
+from megamedical.store.sampling.tasks import Task
 from universeg.training.config import Evaluation
-from universeg.training.data.episodes import Episode, draw_episode
 from universeg.training.data.loading import Batch, Reader
-from universeg.training.data.tasks import Task
 from universeg.training.losses import dice_score
 
 

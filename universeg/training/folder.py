@@ -19,7 +19,8 @@ class Folder:
     def prepare(self) -> None:
         """Make it, or take out what a process that was killed had not written to its end."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for file in (self.config, self.log, self.checkpoint, self.stopped, self.best):
+        files = (self.config, self.log, self.curve, self.checkpoint, self.stopped, self.best)
+        for file in files:
             for unfinished in self.path.glob(f".{file.name}.*"):
                 unfinished.unlink()
         for unfinished in self.path.glob("pictures/.*.png.*"):
@@ -52,6 +53,11 @@ class Folder:
     def tensorboard(self) -> Path:
         """The same for TensorBoard, where it is wanted."""
         return self.path / "tensorboard"
+
+    @property
+    def curve(self) -> Path:
+        """The learning curve."""
+        return self.path / "curve.png"
 
     @property
     def checkpoint(self) -> Path:

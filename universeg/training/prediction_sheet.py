@@ -10,7 +10,7 @@ from torch import nn
 
 from megamedical.files.writing import whole_file
 from megamedical.store.contact_sheet import FAINT, GAP, OUTLINES, PAPER, TILE, font, outlined_tile
-from universeg.training.data.episodes import Episode
+from megamedical.store.sampling.episodes import Episode
 from universeg.training.data.loading import Reader
 from universeg.training.evaluation import predict
 

@@ -14,21 +14,23 @@ from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import sha256_of
 from megamedical.reporting.progress import Listener
 from megamedical.spread import spread
+from megamedical.store.sampling.episodes import EpisodeSampler
+from megamedical.store.sampling.tasks import TaskError, choose_tasks
 from megamedical.store.store import Store
 from universeg.training.checkpoint import Checkpoint
-from universeg.training.clock import Clock
+from universeg.training.clock import Clock, about
 from universeg.training.config import Config, save_config
-from universeg.training.data.episodes import EpisodeSampler
+from universeg.training.curve import draw_curve
 from universeg.training.data.loading import Batch, Loader, ended_workers_explained
 from universeg.training.data.opening import Reading, open_reading
 from universeg.training.data.steps import step_of
-from universeg.training.data.tasks import TaskError, choose_tasks
 from universeg.training.evaluation import Judgement, episodes_to_judge, judge
 from universeg.training.folder import Folder
 from universeg.training.learner import Diverged, Learner, progress
 from universeg.training.log import Log, Unwritten
 from universeg.training.prediction_sheet import draw_predictions
 from universeg.training.team import Team
+from universeg.training.trackers import trackers_of
 from universeg.weights.card import ModelCard
 from universeg.weights.models import save_model, seen_by
 from universeg.weights.releases import file_of
@@ -65,7 +67,7 @@ class Outcome:
 def train(config: Config, store: Store, out: Path, team: Team, listener: Listener) -> Outcome:
     """Train a network, or go on with a run that was broken off.
 
-    In `out` lie then `config.yaml`, `log.jsonl`, `checkpoint.pt`, `pictures/`, and
+    In `out` lie then `config.yaml`, `log.jsonl`, `curve.png`, `checkpoint.pt`, `pictures/`, and
     `best.safetensors`: the weights of the best Dice on the dev split, with their model card. All
     are written, and read again, by the leader of the team alone.
 
@@ -107,6 +109,8 @@ class _Run:
         self._step = 0
         self._seconds = 0.0  # of training
         self._best = self._mean_mask = -math.inf
+        self._began_at = 0, 0.0  # steps and seconds that were there when this part of it began
+        self._time_left = ""
         self._losses: list[float] = []  # since the last row of the log
         self._judged = episodes_to_judge(
             self._tasks.judged, config.evaluation, config.support_size, config.seed
@@ -150,6 +154,7 @@ class _Run:
         remaining = range(self._step, config.steps if not self._is_over else self._step)
         steps = (step_of(config, number, team) for number in remaining)
         clock = Clock(team.device, self._seconds)
+        self._began_at = self._step, self._seconds
         stage = self._listener.stage("train", len(remaining), "steps")
         with closing(loader.batches(steps, clock)) as batches, stage as done:
             for batch in batches:
@@ -157,7 +162,9 @@ class _Run:
                 self._losses.append(loss)
                 clock.mark("network")
                 clock.tick(len(batch.images) * team.size)
-                done(f"loss {loss:.3f}{self._best_so_far}, {clock}{self._time_taken}")
+                self._time_left = self._left(clock)
+                times = f"{clock}{self._time_taken}{self._time_left}"
+                done(f"loss {loss:.3f}{self._best_so_far}, {times}")
                 if self._is_due(_LOGGED):
                     self._log.write(self._step, loss=fmean(self._losses), **clock.figures())
                     self._losses.clear()
@@ -206,6 +213,7 @@ class _Run:
         if not self._team.leads:
             return
         self._log.write(self._step, dev_dice=judgement.dice, mean_mask_dice=judgement.mean_mask)
+        draw_curve(self._log.rows, self._folder.curve)
         if is_best:
             save_model(self._learner.best_network, self._folder.best, self._card(judgement))
         drawn = spread(self._judged, self._config.evaluation.pictures)
@@ -214,7 +222,7 @@ class _Run:
         )
         self._listener.say(
             f"step {self._step}: dev Dice {judgement.dice:.3f}, "
-            f"of the mean mask {judgement.mean_mask:.3f}"
+            f"of the mean mask {judgement.mean_mask:.3f}{self._time_left}"
         )
 
     def _resume(self) -> None:
@@ -276,8 +284,8 @@ class _Run:
             return Unwritten()
         self._folder.prepare()
         save_config(self._config, self._folder.config)
-        board = self._folder.tensorboard if self._config.tensorboard else None
-        return Log(self._folder.log, self._step, board)
+        trackers = trackers_of(self._config, self._folder, self._step)
+        return Log(self._folder.log, self._step, trackers)
 
     def _is_due(self, every: int) -> bool:
         return self._step % every == 0 or self._is_over
@@ -285,6 +293,15 @@ class _Run:
     @property
     def _is_over(self) -> bool:
         return progress(self._config, self._step, self._seconds) >= 1
+
+    def _left(self, clock: Clock) -> str:
+        """How long learning will still take, evaluations left out; nothing at the end."""
+        share = progress(self._config, self._step, self._seconds)
+        begun = progress(self._config, self._began_at[0], self._began_at[1])
+        if share >= 1 or share <= begun:
+            return ""
+        spent = (self._seconds if self._config.minutes else clock.spent) - self._began_at[1]
+        return f", {about(spent * (1 - share) / (share - begun))} left"
 
     @property
     def _time_taken(self) -> str:

@@ -14,7 +14,7 @@ from universeg.tuning.clock import Clock
 from universeg.tuning.expectation import Expectation, expected
 from universeg.tuning.finder import Average, Finder, Maps, sigmoid
 from universeg.tuning.in_context import InContext
-from universeg.tuning.left_out import LeftOut, leave_out, move_copies
+from universeg.tuning.left_out import LeftOut, Stage, leave_out, move_copies, unwatched
 from universeg.tuning.support import Support
 from universeg.tuning.ways import AsItIs, Branch, Grown, Tuned, Way
 
@@ -46,6 +46,8 @@ class Fitted:
         dice: of the scans that were left out, by each way and by the average.
         network: the one that went on learning, if it was tried.
         steps: that it took.
+        branch: the small U-Net beside it, if it was tried.
+        gain: of the average over the network as it is, on the scans that were left out.
     """
 
     finder: Finder
@@ -55,6 +57,8 @@ class Fitted:
     dice: Mapping[str, float] = field(default_factory=dict)
     network: nn.Module | None = None
     steps: int = 0
+    branch: nn.Module | None = None
+    gain: float = 0.0
 
     def probabilities(self, queries: Maps) -> Maps:
         """Of the first label, (Q, H, W) in [0, 1], in queries (Q, H, W) in [0, 1]."""
@@ -114,7 +118,7 @@ def fit(
     say(f"Chosen: {' + '.join(choice.names)} ({choice.why})")
     counts = weights(choice.names)
     finders = [(count, made[name].finder) for count, name in zip(counts, choice.names, strict=True)]
-    tuned = made.get(Tuned.name)
+    tuned, branch = made.get(Tuned.name), made.get(Branch.name)
     return Fitted(
         Average(finders) if len(finders) > 1 else finders[0][1],
         choice.names,
@@ -123,14 +127,19 @@ def fit(
         choice.dice,
         tuned.network if isinstance(tuned, Tuned) else None,
         tuned.steps if isinstance(tuned, Tuned) else 0,
+        branch.finder.network if isinstance(branch, Branch) else None,
+        choice.gain,
     )
 
 
-def expect(network: nn.Module, support: Support) -> Mapping[str, Expectation]:
+def expect(
+    network: nn.Module, support: Support, stage: Stage = unwatched
+) -> Mapping[str, Expectation]:
     """What is to be expected of a network in context: some planes, each found from the others."""
     if len(support.scans) < 2:
         return {}
-    known = leave_out(InContext(network, support, size=min(support.size, _SHOWN)), _EXPECTED)
+    shown = InContext(network, support, size=min(support.size, _SHOWN))
+    known = leave_out(shown, _EXPECTED, stage=stage)
     return _expected(known)
 
 

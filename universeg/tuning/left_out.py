@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from universeg.tuning.finder import Maps
 from universeg.tuning.in_context import InContext
 from universeg.tuning.support import Pick, Support
 from universeg.tuning.unet_learning import AUGMENTATION
+
+Step = Callable[[], object]
+Stage = Callable[[int], AbstractContextManager[Step]]
 
 _COPIES = 12  # of what is labelled, where there is but one scan
 
@@ -49,20 +53,31 @@ class LeftOut:
         return np.flatnonzero([(scan in examples) == inside for scan in self.scans])
 
 
-def leave_out(shown: InContext, most: int, clock: Clock | None = None) -> LeftOut:
+def unwatched(total: int) -> AbstractContextManager[Step]:
+    """A stage of so many steps that nobody counts."""
+    del total
+    return nullcontext(lambda: None)
+
+
+def leave_out(
+    shown: InContext, most: int, clock: Clock | None = None, stage: Stage = unwatched
+) -> LeftOut:
     """Find planes from the other examples: at most so many, and as many as a clock lets.
 
-    There are two scans at least, and planes of two are found whatever the clock says.
+    There are two scans at least, and planes of two are found whatever the clock says. `stage` is
+    told how many there are, and each that is found.
     """
     support = shown.support
     picks = _spread(support, most)
     order = np.random.default_rng((support.seed, 3)).permutation(len(picks))
     maps: dict[int, Maps] = {}
-    for place in order.tolist():
-        scans = {picks[done][0] for done in maps}
-        if clock and clock.share >= 1 and len(scans) > 1:
-            break
-        maps[place] = shown.left_out([picks[place]])[0]
+    with stage(len(picks)) as step:
+        for place in order.tolist():
+            scans = {picks[done][0] for done in maps}
+            if clock and clock.share >= 1 and len(scans) > 1:
+                break
+            maps[place] = shown.left_out([picks[place]])[0]
+            step()
     own = [picks[place] for place in sorted(maps)]
     found = np.stack([maps[place] for place in sorted(maps)])
     return LeftOut(support, shown, own, support.images(own), support.masks(own), found)

@@ -1,4 +1,4 @@
-"""How the small U-Net learns from labelled slices."""
+"""The small U-Net: how it finds labels, and how it learns from labelled slices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from universeg.network.devices import fast
 from universeg.network.unet import UNet
@@ -44,6 +44,51 @@ AUGMENTATION = Augmentation(
 )
 
 
+class UNetFinder:
+    """A U-Net that has learnt; it adds to the maps of a given finder, if there is one."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        given: Finder | None,
+        device: str,
+        flips: Sequence[tuple[int, ...]] = FLIPS,
+    ) -> None:
+        """Take a network on its device, and over which mirror images its answers are averaged."""
+        self.network = network
+        self._given = given
+        self._device = device
+        self._flips = flips
+
+    def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
+        """See `Finder`."""
+        given = self._given.logits(queries, positions) if self._given else None
+        return self.add_to(queries, given)
+
+    @torch.inference_mode()
+    def add_to(self, queries: Maps, given: Maps | None) -> Maps:
+        """The logits (Q, L, H, W) of queries (Q, H, W) for which the given finder's are known.
+
+        There is at least one query.
+        """
+        found = []
+        for start in range(0, len(queries), _AT_ONCE):
+            images = torch.from_numpy(queries[start : start + _AT_ONCE]).to(self._device)
+            maps = None
+            if given is not None:
+                kept = logit(sigmoid(given[start : start + _AT_ONCE])).clip(-9.2, 9.2)
+                maps = torch.from_numpy(kept).to(self._device)
+            each = [
+                self.network(
+                    images.flip(axes) if axes else images,
+                    maps.flip(axes) if axes and maps is not None else maps,
+                ).flip(axes)
+                for axes in self._flips
+            ]
+            found.append(torch.stack(each).mean(0).cpu().numpy())
+        return np.concatenate(found)
+
+
 class UNetLearning:
     """A U-Net that learns from slices while a clock runs; more slices may be let in later."""
 
@@ -67,7 +112,6 @@ class UNetLearning:
             augmentation: of each slice by itself.
         """
         self._labels = masks.shape[1]
-        self._given = given
         self._device = device
         self._flips = FLIPS if flips else FLIPS[:1]
         self._augmentation = augmentation
@@ -78,6 +122,7 @@ class UNetLearning:
             network = UNet(masks.shape[1], given is not None, shares)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._learner = Learner(network, _RATE, _KEPT)
+        self._finder = UNetFinder(self._learner.mean, given, device, self._flips)
 
     @property
     def steps(self) -> int:
@@ -110,30 +155,20 @@ class UNetLearning:
                 logits = self._learner.network(image[:, 0], given)
             self._learner.step(loss_of(logits, truth), clock.share)
 
+    @property
+    def network(self) -> nn.Module:
+        """The mean of its weights on the way."""
+        return self._learner.mean
+
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
         """See `Finder`."""
-        given = self._given.logits(queries, positions) if self._given else None
-        return self.add_to(queries, given)
+        return self._finder.logits(queries, positions)
 
-    @torch.inference_mode()
     def add_to(self, queries: Maps, given: Maps | None) -> Maps:
-        """The logits (Q, L, H, W) of queries (Q, H, W) for which the given finder's are known."""
-        network, found = self._learner.mean, []
-        for start in range(0, len(queries), _AT_ONCE):
-            images = torch.from_numpy(queries[start : start + _AT_ONCE]).to(self._device)
-            maps = None
-            if given is not None:
-                kept = logit(sigmoid(given[start : start + _AT_ONCE])).clip(-9.2, 9.2)
-                maps = torch.from_numpy(kept).to(self._device)
-            each = [
-                network(
-                    images.flip(axes) if axes else images,
-                    maps.flip(axes) if axes and maps is not None else maps,
-                ).flip(axes)
-                for axes in self._flips
-            ]
-            found.append(torch.stack(each).mean(0).cpu().numpy())
-        return np.concatenate(found) if found else np.zeros((0, self._labels, *queries.shape[1:]))
+        """See `UNetFinder.add_to`; nothing is found in no query."""
+        if not len(queries):
+            return np.zeros((0, self._labels, *queries.shape[1:]), dtype=np.float32)
+        return self._finder.add_to(queries, given)
 
     def _batch(self, stacks: Tensor) -> Tensor:
         drawn = torch.stack(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from megamedical.errors import StoreError
 from megamedical.store.array_reader import Slices
 from megamedical.store.checks.files import damaged_files, damaged_node
+from megamedical.store.describing.croissant import damaged_beside
 from megamedical.store.store import Store
 
 _ONE = np.float16(1).view(np.uint16)  # floats from 0 to 1 are in the order of their bits
@@ -35,6 +36,7 @@ def problems_of_nodes(store: Store) -> Iterator[str]:
         return
     datasets = sorted({path.partition("/")[0] for path in store.attributes.groups})
     yield from filter(None, (damaged_node(store.location, dataset) for dataset in datasets))
+    yield from damaged_beside(store.location, store.root)
 
 
 def check_group(store: Store, group: str, examples: pd.DataFrame, executor: Executor) -> GroupCheck:

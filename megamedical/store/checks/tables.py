@@ -100,7 +100,7 @@ def _examples(store: Store, tasks: pd.DataFrame) -> Iterator[str]:
 
 def _subjects(store: Store) -> Iterator[str]:
     subjects, examples = store.subjects, store.examples
-    for dataset, patient in _in_several_splits(subjects):
+    for dataset, patient in in_several_splits(subjects):
         own = subjects[(subjects["dataset"] == dataset) & (subjects["patient"] == patient)]
         splits = sorted(own["split"].unique())
         yield f"{dataset}: patient {patient} is in several splits: {splits}"
@@ -118,7 +118,8 @@ def _subjects(store: Store) -> Iterator[str]:
         yield "examples: a subject has another patient in subjects"
 
 
-def _in_several_splits(subjects: pd.DataFrame) -> list[tuple[str, str]]:
+def in_several_splits(subjects: pd.DataFrame) -> list[tuple[str, str]]:
+    """Datasets and patients of them that are in more than one split."""
     pairs = subjects[["dataset", "patient", "split"]].drop_duplicates()
     several = pairs[pairs.duplicated(["dataset", "patient"])]
     keys = several[["dataset", "patient"]].drop_duplicates()

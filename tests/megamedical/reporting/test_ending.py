@@ -88,6 +88,16 @@ def test_it_ends_while_it_is_imported(tmp_path):
         assert ending(process) == (130, said)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_before_anything_is_imported(number):
+    code = "from megamedical.reporting.beginning import hear; hear()\n"
+    code += f"import _signal, os; os.kill(os.getpid(), {number:d}); print('not reached')"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = "Interrupted. What is finished is kept: nothing was begun.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", said)
+
+
 def test_an_import_at_work_is_not_broken_off_in_its_middle(tmp_path):
     """A library may make anything of it, so that it is asked again when the import is over."""
     (tmp_path / "picky.py").write_text(
@@ -138,6 +148,8 @@ def test_to_ask_again_does_not_disturb_the_clearing_up():
         "try:\n    wait('begun')\nfinally:\n    os.write(2, b'worker 3 died')",
         "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    raise ImportError('no numpy')",
         "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    raise typer.Abort",
+        "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    raise typer.Exit(3)",
+        "try:\n    wait('begun')\nexcept KeyboardInterrupt:\n    pass",
     ],
 )
 def test_libraries_have_no_say_in_it(code):

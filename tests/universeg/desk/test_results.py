@@ -12,12 +12,14 @@ from PIL import Image, ImageDraw
 from pydicom import dcmread
 
 from tests.megamedical.reading.test_dicom import write_series
-from universeg.desk.labels import Label
 from universeg.desk.masks import Masks
+from universeg.desk.predicting.tasks import Judged
 from universeg.desk.results.order import Order
 from universeg.desk.results.polygons import rings_of
 from universeg.desk.results.writing import results_of
 from universeg.prediction.examples import find_pairs, read_example
+from universeg.results.labels import Label
+from universeg.tuning.expectation import Expectation
 
 SAID = {
     "PatientName": "Doe^Jane",
@@ -92,6 +94,12 @@ class TestPictures:
         assert "=HYPERLINK(1) &lt;b&gt;" in page and "<b>" not in page
         assert "<script" not in page and "http://" not in page and "https://" not in page
         assert "no spacing is known" in page
+
+    def test_it_says_how_well_labelled_scans_are_found_from_the_others(self, pictures):
+        pictures.judged = Judged({1: Expectation(0.8, 0.7, 0.9, 0.5, 4, 0.9)})
+        results(pictures)
+        page = (pictures.folder / "report.html").read_text()
+        assert "have a Dice of 0.80 (0.70-0.90, 4 scans)" in page
 
     def test_coco_has_every_object_exactly(self, pictures):
         results(pictures)

@@ -4,8 +4,8 @@ import pytest
 from made_desk import write_pictures
 
 from megamedical.files.locking import InUseError, held
+from universeg.desk.predicting.tasks import Settings
 from universeg.desk.serving import DeskError, Opening, folder_beside, open_desk
-from universeg.desk.tasks import Settings
 
 
 def opening(tmp_path, **changes: object):

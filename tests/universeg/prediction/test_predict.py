@@ -21,6 +21,7 @@ from tests.universeg.prediction.test_segmenter import Bright, blob, dice, pictur
 from universeg.cli import app
 from universeg.network.universeg import UniverSeg
 from universeg.prediction import segmenter
+from universeg.results.drawing import Size
 from universeg.weights.models import save as save_weights
 
 real = [
@@ -107,9 +108,12 @@ def test_probabilities_and_outlines_are_written_too(predict, pictures, tmp_path)
     probabilities = read(tmp_path / "out/probabilities/label-255/a.png")
     np.testing.assert_array_equal(probabilities > 127, mask > 0)
     overlay = read(tmp_path / "out/overlays/a.png")
-    outline = (overlay != overlay[..., :1]).any(axis=-1)
     enlarged = mask.repeat(3, axis=0).repeat(3, axis=1)
-    assert overlay.shape == (*enlarged.shape, 3)
+    assert overlay.shape[1:] == (enlarged.shape[1], 3)
+    legend = overlay[len(enlarged) :]
+    assert (legend != legend[..., :1]).any()
+    overlay = overlay[: len(enlarged)]
+    outline = (overlay != overlay[..., :1]).any(axis=-1)
     assert outline.any()
     assert (enlarged[outline] > 0).all()
 
@@ -568,11 +572,13 @@ def test_dicom_of_one_frame_is_a_picture(predict, tmp_path):
         assert dice(read(tmp_path / "out" / name) > 0, mask > 0) >= 0.95
 
 
-def test_an_overlay_shows_true_proportions(predict, volumes, tmp_path):
+def test_an_overlay_of_a_volume_is_a_sheet_of_slices(predict, volumes, tmp_path):
     volume(tmp_path / "query/q.nii.gz", picture(ball((20, 40, 40))).astype(np.int16))
     assert predict(["--plane", "coronal", "--overlay"]).exit_code == 0
     height, width, _ = read(tmp_path / "out/overlays/q.png").shape
-    assert height / width == pytest.approx(20 * 2.5 / (40 * 0.75), rel=0.1)
+    tile_height, tile_width = Size(256, 384).of((20, 40), (2.5, 0.75))
+    assert tile_height / tile_width == pytest.approx(20 * 2.5 / (40 * 0.75), rel=0.1)
+    assert width // tile_width == 4 and height // tile_height == 3
 
 
 class TestReal:

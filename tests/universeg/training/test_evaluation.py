@@ -10,11 +10,11 @@ import torch
 from tiny_store import SIZE, Discs, write_store
 from torch import nn
 
+from megamedical.store.sampling.episodes import Episode
+from megamedical.store.sampling.tasks import TaskChoice, choose_tasks
 from universeg.training.config import Evaluation
 from universeg.training.data.cache import open_arrays
-from universeg.training.data.episodes import Episode
 from universeg.training.data.loading import Batch, Reader
-from universeg.training.data.tasks import TaskChoice, choose_tasks
 from universeg.training.evaluation import Judgement, Score, episodes_to_judge, judge, predict
 
 CPU = torch.device("cpu")

@@ -25,6 +25,8 @@ from megamedical.errors import MegaMedicalError
 from megamedical.files.checksums import sha256_of
 from megamedical.files.locking import InUseError
 from megamedical.reporting.progress import Silence
+from megamedical.store.sampling.episodes import EpisodeSampler
+from megamedical.store.sampling.tasks import TaskChoice, TaskError, choose_tasks
 from universeg.training import command, learner, run
 from universeg.training.augmentation import Augmentation
 from universeg.training.checkpoint import CheckpointError
@@ -32,10 +34,8 @@ from universeg.training.clock import PHASES
 from universeg.training.config import Config, load_config, save_config
 from universeg.training.data import opening
 from universeg.training.data.cache import open_arrays
-from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Reader
 from universeg.training.data.stores import joined as joined_stores
-from universeg.training.data.tasks import TaskChoice, TaskError, choose_tasks
 from universeg.training.evaluation import Score
 from universeg.training.folder import Folder
 from universeg.training.run import TrainingError, train
@@ -180,6 +180,7 @@ class TestARun:
             "best.safetensors",
             "checkpoint.pt",
             "config.yaml",
+            "curve.png",
             "log.jsonl",
             "pictures",
         ]

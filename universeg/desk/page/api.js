@@ -37,6 +37,9 @@ export const finish = (id, revision) => send("POST", `/api/scans/${id}/finish`, 
 export const predict = (id) => send("POST", `/api/scans/${id}/predict`, {});
 export const setLabels = (labels, overlap) => send("PUT", "/api/labels", { labels, overlap });
 export const addLabel = (name) => send("POST", "/api/labels", { name });
+export const tune = (seconds) => send("POST", "/api/tuning", { seconds });
+export const stopTuning = () => send("POST", "/api/tuning/stop", {});
+export const untune = () => send("POST", "/api/tuning/back", {});
 export const results = () => json("/api/results");
 export const writeResults = (unseen, patients) => send("POST", "/api/results", { unseen, patients });
 

@@ -1,5 +1,7 @@
 // The panel of labels: colour, name, whether it is seen, and which one is drawn.
 
+import { percent } from "./list.js";
+
 const EYE = "M2 10s3-5.500 8-5.500 8 5.500 8 5.500-3 5.500-8 5.500S2 10 2 10zM10 12.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5z";
 const SHUT = "M3 3l14 14M8.500 4.700c4.800-.7 8.500 4 9.500 5.300-.5.7-1.400 1.800-2.600 2.900M12.500 14.900C6.800 17 3 11.300 2 10c.6-.8 1.700-2.200 3.300-3.400";
 const CROSS = "M5 5l10 10M15 5 5 15";
@@ -23,11 +25,12 @@ export class LabelPanel {
     this.on = on;
   }
 
-  show(labels, active, hidden) {
-    const now = JSON.stringify([labels, active, [...hidden]]);
+  // `judged` has, by the value of a label, how well it is found in scans that were left out.
+  show(labels, active, hidden, judged) {
+    const now = JSON.stringify([labels, active, [...hidden], judged]);
     if (now === this.#shown || this.#isRenaming()) return;
     this.#shown = now;
-    this.box.replaceChildren(...labels.map((label, n) => this.#row(label, n, label.value === active, hidden.has(label.value))));
+    this.box.replaceChildren(...labels.map((label, n) => this.#row(label, n, label.value === active, hidden.has(label.value), judged[label.value])));
   }
 
   #isRenaming() {
@@ -35,7 +38,7 @@ export class LabelPanel {
     return this.box.contains(activeElement) && activeElement.classList.contains("named") && !activeElement.readOnly;
   }
 
-  #row(label, number, isActive, isHidden) {
+  #row(label, number, isActive, isHidden, judged) {
     const row = document.createElement("li");
     row.classList.toggle("active", isActive);
     row.classList.toggle("hidden", isHidden);
@@ -72,7 +75,16 @@ export class LabelPanel {
     remove.title = "Take away";
     remove.addEventListener("click", () => this.on.remove(label));
     row.append(colour, name, see, remove);
+    if (judged) row.append(leftOut(judged));
     row.addEventListener("click", (event) => { if (event.target === row) this.on.choose(label.value); });
     return row;
   }
+}
+
+function leftOut({ dice, low, high, scans, warning }) {
+  const said = Object.assign(document.createElement("span"), { className: "left-out" });
+  said.classList.toggle("low", Boolean(warning));
+  said.textContent = `left out: Dice ${percent(dice)} (${Math.round(low * 100)}–${percent(high)})`;
+  said.title = [`${scans} labelled scans, each found from the others`, warning].filter(Boolean).join("; ");
+  return said;
 }

@@ -41,8 +41,11 @@ export class List {
       item.about.textContent = STATES[scan.state];
       item.about.className = `state ${scan.state}`;
       const dice = isDone(scan) ? scan.agreed : scan.expected;
-      item.dice.textContent = scan.reason ? "!" : dice === null || scan.state === "begun" ? "" : percent(dice);
-      item.dice.title = scan.reason || (isDone(scan) ? "Dice of the prediction with what you made of it" : "Expected Dice");
+      const isTold = !scan.reason && dice !== null && scan.state !== "begun";
+      item.dice.textContent = scan.reason ? "!" : isTold ? percent(dice) : "";
+      item.dice.title = scan.reason || (isDone(scan) ? "Dice of the prediction with what you made of it" : "Expected Dice, as labelled scans tell that were left out");
+      item.sure.textContent = isTold && !isDone(scan) ? `sure ${percent(scan.confidence)}` : "";
+      item.sure.title = "What the network makes of it by itself";
       item.button.setAttribute("aria-current", String(scan.id === current));
       if (this.box.children[at] !== item.row) this.box.insertBefore(item.row, this.box.children[at] || null);
     });
@@ -54,17 +57,17 @@ export class List {
     if (this.#items.has(scan.id)) return this.#items.get(scan.id);
     const make = (tag, className) => Object.assign(document.createElement(tag), { className });
     const row = make("li", ""), button = make("button", ""), picture = make("img", "");
-    const name = make("span", "name"), line = make("span", "about"), about = make("span", "state"), dice = make("span", "dice");
+    const name = make("span", "name"), line = make("span", "about"), about = make("span", "state"), dice = make("span", "dice"), sure = make("span", "sure");
     picture.loading = "lazy";
     picture.alt = "";
     picture.src = thumbnail(scan.id);
     name.textContent = scan.name;
     button.title = scan.name;
-    line.append(about, dice);
-    button.append(picture, name, line);
+    line.append(about, sure);
+    button.append(picture, name, dice, line);
     button.addEventListener("click", () => this.onChoose(scan.id));
     row.append(button);
-    const item = { row, button, about, dice };
+    const item = { row, button, about, dice, sure };
     this.#items.set(scan.id, item);
     return item;
   }

@@ -10,10 +10,12 @@ import { ResultsBox } from "./results.js";
 import { Saving } from "./saving.js";
 import { SliceStore } from "./slices.js";
 import { Tools } from "./tools.js";
+import { TunePanel } from "./tune.js";
 import { View } from "./view.js";
 import { dragged, presetsOf } from "./windows.js";
 
 const LOOK = 800; // milliseconds between two looks at what has changed
+const LOOK_SOON = 150; // while the scan on the screen waits for its prediction
 const $ = (id) => document.getElementById(id);
 
 const state = {
@@ -25,11 +27,13 @@ const state = {
   change: -1,
   hasSize: false, // the brush has a size that fits the scans
 };
+let wake = () => {}; // looks at once
 const view = new View($("canvas"));
 const history = new History();
 const slices = new SliceStore();
 const list = new List($("list"), (id) => { open(id); closeList(); });
 const results = new ResultsBox(toast);
+const tune = new TunePanel((desk) => take(desk), toast);
 
 const saving = new Saving({
   onSaved: () => { showNext(); },
@@ -106,6 +110,7 @@ async function open(id, cut = null) {
   location.hash = id;
   showAll();
   list.reveal(id);
+  if (isWaiting()) wake();
 }
 
 async function showSlice(fit = false) {
@@ -138,12 +143,16 @@ function toPlane(plane) {
   guard(showSlice(true));
 }
 
+// Whether the scan on the screen is about to have its first prediction.
+const isWaiting = () => state.scan?.state === "waiting" && !state.scan.reason && state.desk?.ready && state.desk.labelled > 0;
+
 const guard = (work) => work.catch((trouble) => toast(trouble.message));
 
 async function look() {
   try {
     const desk = await api.overview(state.change, state.scan?.id || "");
     if (desk.scans) take(desk);
+    else if (desk.tuning) tune.show(desk.tuning, state.desk);
     if (!saving.isIdle) return;
     banner(desk.scans ? desk.problem : state.desk.problem);
   } catch (trouble) {
@@ -265,6 +274,7 @@ function showAll() {
   $("progress").classList.toggle("on", Boolean(working));
   $("progress").firstElementChild.style.width = `${(working?.share || 0) * 100}%`;
   showLabels();
+  tune.show(desk.tuning, desk);
   showNext();
 }
 
@@ -272,6 +282,7 @@ function statusOf(desk) {
   if (desk.problem && !desk.ready) return "";
   if (!desk.ready) return "The network is being loaded…";
   if (desk.working) return desk.left > 1 ? `Predicting, ${desk.left} to go` : "Predicting…";
+  if (desk.judging) return "Checking how well it does…";
   const agreed = desk.scans.filter((each) => isDone(each) && each.agreed !== null).map((each) => each.agreed);
   if (agreed.length) return `Predictions so far: Dice ${percent(agreed.reduce((a, b) => a + b) / agreed.length)}`;
   return "";
@@ -280,7 +291,7 @@ function statusOf(desk) {
 function showLabels() {
   view.labels = state.desk.labels;
   view.hidden = state.hidden;
-  panel.show(state.desk.labels, state.active, state.hidden);
+  panel.show(state.desk.labels, state.active, state.hidden, state.desk.judged);
   view.repaint();
 }
 
@@ -313,7 +324,7 @@ function saidOf(scan) {
   if (scan.reason) return `No prediction: ${scan.reason}`;
   if (isDone(scan)) return scan.agreed === null ? "" : `The prediction had a Dice of ${percent(scan.agreed)}. Draw to change it again.`;
   if (scan.state === "begun") return isVolume() ? `${scan.drawn.length} slices drawn` : "";
-  if (scan.expected !== null) return `Expected Dice ${percent(scan.expected)}. Correct it if it is not right.`;
+  if (scan.expected !== null) return `Expected Dice ${percent(scan.expected)}; the network itself is ${percent(scan.confidence)} sure. Correct it if it is not right.`;
   return "";
 }
 
@@ -473,7 +484,10 @@ if (state.desk) {
 }
 (async function watch() {
   for (;;) {
-    await new Promise((done) => setTimeout(done, document.hidden ? 3 * LOOK : LOOK));
+    await new Promise((done) => {
+      wake = done;
+      setTimeout(done, document.hidden ? 3 * LOOK : isWaiting() ? LOOK_SOON : LOOK);
+    });
     await look();
   }
 })();

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from megamedical.files.writing import whole_file
 from megamedical.reading.volume import Volume, canonical
 from universeg.desk.catalogue import Entry
-from universeg.desk.labels import Label
 from universeg.desk.masks import Masks
+from universeg.results.labels import Label
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -13,10 +13,10 @@ from megamedical.files.writing import whole_file
 from megamedical.reading.volume import Volume
 from megamedical.task_id import slug
 from universeg.desk.catalogue import Entry
-from universeg.desk.labels import Label
 from universeg.desk.masks import Masks
 from universeg.prediction.overlays import write_picture
 from universeg.prediction.volumes import write_volume
+from universeg.results.labels import Label
 
 
 def names_of(entries: Sequence[Entry]) -> Mapping[str, str]:

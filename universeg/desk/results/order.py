@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from universeg.desk.catalogue import Entry
-from universeg.desk.labels import Label
 from universeg.desk.overview import expected_dice, trust_in
 from universeg.desk.record import State
+from universeg.results.labels import Label
+from universeg.tuning.expectation import Expectation
 
 if TYPE_CHECKING:
     from universeg.desk.desk import Desk
@@ -31,7 +32,8 @@ class Ordered:
 class Order:
     """All that is needed to write results, for another process.
 
-    `patients` says whether names of patients may be told.
+    `patients` says whether names of patients may be told; `left_out` has for each label what is to
+    be expected of it, as labelled scans say that were each found from the others.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Order:
     labels: Sequence[Label]
     overlap: bool
     patients: bool
+    left_out: Mapping[int, Expectation] = field(default_factory=dict)
 
     @classmethod
     def of(cls, desk: Desk, *, unseen: bool, patients: bool) -> Order:
@@ -61,7 +64,9 @@ class Order:
                     standing.agreed,
                 )
             )
-        return cls(desk.folder, scans, desk.notes.labels, desk.notes.overlap, patients)
+        notes = desk.notes
+        left_out = desk.judged.labels
+        return cls(desk.folder, scans, notes.labels, notes.overlap, patients, left_out)
 
 
 @dataclass(frozen=True)

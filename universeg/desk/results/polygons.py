@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.files.writing import whole_file
-from universeg.desk.labels import Label
 from universeg.desk.masks import Masks, runs_of
-from universeg.desk.results.measures import boxes_of_objects
+from universeg.results.labels import Label
+from universeg.results.measures import boxes_of_objects
 
 Ring = list[list[float]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -15,13 +15,18 @@ from universeg.desk.masks import Masks
 from universeg.desk.record import LOOKED_AT
 from universeg.desk.results.dicom import patient_of, write_segmentation
 from universeg.desk.results.masks import names_of, write_example, write_masks
-from universeg.desk.results.measures import flags, measures
 from universeg.desk.results.order import Order, Ordered, Outcome, Step
+from universeg.desk.results.pictures import flags, picture_of
 from universeg.desk.results.polygons import Coco, write_geojson
-from universeg.desk.results.report import Report, Row, picture_of
 from universeg.desk.showing import Shown, shown_of
+from universeg.results.measures import measures
+from universeg.results.report import Report, Row
 
 _NICE = 5
+_EXPECTED = (
+    "The expected Dice is what the network makes of its own prediction, corrected by how well it "
+    "finds labelled scans from the others."
+)
 
 
 def write_results(conversation: Connection, order: Order) -> None:
@@ -46,7 +51,9 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
     """
     failures: list[tuple[str, str]] = []
     are_volumes = any(each.entry.file.dimension == 3 for each in order.scans)
-    report = Report(f"Desk: {order.folder.name}", "voxels" if are_volumes else "pixels")
+    looked_at = sum(scan.state in LOOKED_AT for scan in order.scans)
+    notes = (f"Somebody looked at {looked_at} of them.", _EXPECTED, *_left_out(order))
+    report = Report(f"Desk: {order.folder.name}", "voxels" if are_volumes else "pixels", notes)
     coco = Coco(order.labels)
     names = names_of([each.entry for each in order.scans])
     examples = 0
@@ -59,7 +66,9 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
         except (SubjectError, MegaMedicalError, OSError) as error:
             failures.append((scan.entry.name, getattr(error, "reason", "") or str(error)))
         step(number + 1)
-    written = [path.name for path in report.write(order.folder)]
+    page = report.write_page(order.folder / "report.html")
+    table = report.write_table(order.folder / "report.csv")
+    written = [page.name, table.name]
     written.append(f"masks/ ({len(report.rows)})")
     if examples:
         written.append(f"examples/ ({examples})")
@@ -69,6 +78,16 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
     if (order.folder / "dicom-seg").exists():
         written.append("dicom-seg/")
     return Outcome(written, failures)
+
+
+def _left_out(order: Order) -> Iterator[str]:
+    """What labelled scans say of each label."""
+    for label in order.labels:
+        if each := order.left_out.get(label.value):
+            yield (
+                f"{label.name}: labelled scans, each found from the others, have a Dice of "
+                f"{each.dice:.2f} ({each.low:.2f}-{each.high:.2f}, {each.scans} scans)."
+            )
 
 
 def _write_scan(

@@ -14,10 +14,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from megamedical.errors import MegaMedicalError, SubjectError
-from universeg.desk.agenda import Agenda
 from universeg.desk.desk import Desk, UnknownScanError
 from universeg.desk.masks import Masks, NoSuchPlaceError, Patch
 from universeg.desk.overview import opened, overview
+from universeg.desk.predicting.agenda import Agenda
+from universeg.desk.predicting.tuning import Tunings
 from universeg.desk.record import ConflictError
 from universeg.desk.results.errand import Errand
 from universeg.desk.server.bodies import (
@@ -27,6 +28,7 @@ from universeg.desk.server.bodies import (
     NewLabelBody,
     Nothing,
     ResultsBody,
+    TuneBody,
 )
 from universeg.desk.server.guard import Door, Guard
 
@@ -40,12 +42,13 @@ _FAST = 1  # level of gzip; more costs time that a person waits
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def application(desk: Desk, agenda: Agenda, errand: Errand, door: Door) -> Guard:
+def application(desk: Desk, agenda: Agenda, tunings: Tunings, errand: Errand, door: Door) -> Guard:
     """The server of a desk, guarded."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _serve_page(app)
-    _serve_scans(app, desk, agenda)
-    _take_work(app, desk, agenda)
+    _serve_scans(app, desk, agenda, tunings)
+    _take_work(app, desk, agenda, tunings)
+    _take_tunings(app, desk, agenda, tunings)
     _take_errands(app, errand)
     _explain(app)
     return Guard(app, door)
@@ -69,14 +72,15 @@ def _serve_page(app: FastAPI) -> None:
     app.get("/page/{name}")(answer)
 
 
-def _serve_scans(app: FastAPI, desk: Desk, agenda: Agenda) -> None:
+def _serve_scans(app: FastAPI, desk: Desk, agenda: Agenda, tunings: Tunings) -> None:
     @app.get("/api/desk")
     def look(since: int = -1, opened: str = "") -> dict[str, Any]:
         agenda.looks_at(opened)
-        return overview(desk, agenda, since)
+        return overview(desk, agenda, tunings, since)
 
     @app.get("/api/scans/{identity}")
     def open_scan(identity: str) -> dict[str, Any]:
+        agenda.looks_at(identity)  # so that its prediction begins while its picture is on its way
         return opened(desk, identity)
 
     @app.get("/api/scans/{identity}/thumbnail")
@@ -107,7 +111,7 @@ def _serve_scans(app: FastAPI, desk: Desk, agenda: Agenda) -> None:
             return _slice_of(layers, (plane, index), told, shape)
 
 
-def _take_work(app: FastAPI, desk: Desk, agenda: Agenda) -> None:
+def _take_work(app: FastAPI, desk: Desk, agenda: Agenda, tunings: Tunings) -> None:
     @app.post("/api/scans/{identity}/edits")
     def edit(identity: str, body: EditBody) -> dict[str, Any]:
         patches = [Patch(each.label, each.box, each.runs) for each in body.patches]
@@ -118,23 +122,42 @@ def _take_work(app: FastAPI, desk: Desk, agenda: Agenda) -> None:
     @app.post("/api/scans/{identity}/finish")
     def finish(identity: str, body: FinishBody) -> dict[str, Any]:
         desk.finish(identity, body.revision)
-        return overview(desk, agenda)
+        return overview(desk, agenda, tunings)
 
     @app.post("/api/scans/{identity}/predict")
     def predict(identity: str, body: Nothing) -> dict[str, Any]:
         del body
         agenda.ask(identity)
-        return overview(desk, agenda)
+        return overview(desk, agenda, tunings)
 
     @app.put("/api/labels")
     def set_labels(body: LabelsBody) -> dict[str, Any]:
         desk.set_labels(body.labels, body.overlap)
-        return overview(desk, agenda)
+        return overview(desk, agenda, tunings)
 
     @app.post("/api/labels")
     def add_label(body: NewLabelBody) -> dict[str, Any]:
         desk.add_label(body.name)
-        return overview(desk, agenda)
+        return overview(desk, agenda, tunings)
+
+
+def _take_tunings(app: FastAPI, desk: Desk, agenda: Agenda, tunings: Tunings) -> None:
+    @app.post("/api/tuning")
+    def tune(body: TuneBody) -> dict[str, Any]:
+        tunings.begin(body.seconds, agenda.labelled)
+        return overview(desk, agenda, tunings)
+
+    @app.post("/api/tuning/stop")
+    def stop(body: Nothing) -> dict[str, Any]:
+        del body
+        tunings.stop()
+        return overview(desk, agenda, tunings)
+
+    @app.post("/api/tuning/back")
+    def back(body: Nothing) -> dict[str, Any]:
+        del body
+        tunings.back()
+        return overview(desk, agenda, tunings)
 
 
 def _take_errands(app: FastAPI, errand: Errand) -> None:

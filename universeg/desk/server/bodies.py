@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from universeg.desk.labels import Label
+from universeg.results.labels import Label
 
 _LONGEST = 1 << 21  # runs of a patch
 _LARGEST = 1 << 31
+_LONGEST_TUNING = 3600  # seconds
 
 Whole = Annotated[int, Field(ge=0, lt=_LARGEST)]
 
@@ -61,6 +62,12 @@ class ResultsBody(Body):
 
     unseen: bool = True
     patients: bool = False
+
+
+class TuneBody(Body):
+    """How long the network may go on learning."""
+
+    seconds: Annotated[float, Field(ge=1, le=_LONGEST_TUNING)]
 
 
 class Nothing(Body):

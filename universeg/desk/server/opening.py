@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from megamedical.errors import MegaMedicalError
 from megamedical.reporting.console import say, terminal
+from universeg.desk.predicting.tasks import Settings
 from universeg.desk.serving import Opening, folder_beside, open_desk
-from universeg.desk.tasks import Settings
 from universeg.network.devices import usual_device
 from universeg.prediction.labels import named_labels
 from universeg.weights.releases import file_of

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from universeg.training.augmentation.draws import Seed
 
 
 def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
@@ -147,3 +152,11 @@ class Augmentation(_Settings):
     def none(cls) -> Self:
         """No augmentation at all."""
         return cls(task=TaskAugmentation.none(), image=ImageAugmentation.none())
+
+    def __call__(
+        self, images: Tensor, masks: Tensor, seeds: Sequence[Seed]
+    ) -> tuple[Tensor, Tensor]:
+        """Augment episodes, as `Store.episodes(augment=...)` asks for it; see `augment_batch`."""
+        from universeg.training.augmentation.batch import augment_batch
+
+        return augment_batch(images, masks, self, seeds)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from megamedical.errors import MegaMedicalError
 from megamedical.store.array_reader import Slices
+from megamedical.store.sampling.episodes import Episode
 from megamedical.store.store import Store
-from universeg.training.data.episodes import Episode
 
 Place = Literal["disk", "memory", "shared memory", "device"]
 

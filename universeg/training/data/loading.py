@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from megamedical.errors import MegaMedicalError
+from megamedical.store.sampling.batches import Pairs
+from megamedical.store.sampling.episodes import Episode, EpisodeSampler
 from universeg.training.augmentation import Augmentation, augment_batch
 from universeg.training.clock import Clock
 from universeg.training.data.cache import Arrays, read_episodes
-from universeg.training.data.episodes import Episode, EpisodeSampler
 from universeg.training.data.steps import Step
 from universeg.training.drawn.batch import with_drawn
 
@@ -153,7 +154,8 @@ class Loader:
             generator=torch.Generator(),  # else a run that goes on would draw from PyTorch's own
         )
         with ended_workers_explained():
-            yield from loader
+            for step, read in loader:
+                yield step, read.stored
 
     def _by_a_thread(self, steps: Iterable[Step]) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
         """Reading lets other threads go on, so the device need not wait for it."""
@@ -185,8 +187,8 @@ class Loader:
         return Batch(*augment_batch(batch.images, batch.masks, self._augmentation, seeds))
 
 
-class _Steps(Dataset[tuple[Step, tuple[Tensor, Tensor]]]):
-    """What steps have to read, for worker processes too."""
+class _Steps(Dataset[tuple[Step, Pairs]]):
+    """What steps have to read, for worker processes too, which hand on `Pairs` without copies."""
 
     def __init__(self, sampler: EpisodeSampler, arrays: Arrays) -> None:
         self._sampler = sampler
@@ -199,12 +201,10 @@ class _Steps(Dataset[tuple[Step, tuple[Tensor, Tensor]]]):
         images, masks = read_episodes(episodes, self._arrays)
         return images[: len(step.read)], masks[: len(step.read)]
 
-    def __getitem__(self, step: Step) -> tuple[Step, tuple[Tensor, Tensor]]:
-        return step, self.read(step)
+    def __getitem__(self, step: Step) -> tuple[Step, Pairs]:
+        return step, Pairs(self.read(step), {})
 
 
-def _first(
-    steps: Sequence[tuple[Step, tuple[Tensor, Tensor]]],
-) -> tuple[Step, tuple[Tensor, Tensor]]:
+def _first(steps: Sequence[tuple[Step, Pairs]]) -> tuple[Step, Pairs]:
     """Each step is a batch of its own."""
     return steps[0]

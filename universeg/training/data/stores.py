@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from megamedical.errors import StoreError
 from megamedical.store.array_reader import Slices
 from megamedical.store.attributes import StoreAttributes
+from megamedical.store.describing.provenance import Provenances
 from megamedical.store.location import Location
 from megamedical.store.snapshot import Snapshot
 from megamedical.store.store import Store
@@ -49,6 +51,15 @@ class Stores(Store):
     def examples(self) -> pd.DataFrame:
         """See `Store`."""
         return _concat([store.examples for store in self._stores])
+
+    @property
+    def provenances(self) -> Provenances:
+        """See `Store`."""
+        return {name: of for store in self._stores for name, of in store.provenances.items()}
+
+    def table(self, name: str) -> pa.Table:
+        """See `Store`."""
+        return pa.concat_tables([store.table(name) for store in self._stores])
 
     def arrays(self, group: str) -> tuple[Any, Any]:
         """See `Store`."""

@@ -11,6 +11,8 @@ import torch
 from tiny_store import Discs, write_store
 
 from megamedical.store.array_reader import Slices
+from megamedical.store.sampling.episodes import EpisodeSampler
+from megamedical.store.sampling.tasks import TaskChoice, choose_tasks
 from universeg.training.augmentation import Augmentation, augment
 from universeg.training.config import Config
 from universeg.training.data import loading
@@ -21,11 +23,9 @@ from universeg.training.data.cache import (
     expect_room_to_pass,
     open_arrays,
 )
-from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Loader, Reader
 from universeg.training.data.opening import affordable_workers
 from universeg.training.data.steps import Step
-from universeg.training.data.tasks import TaskChoice, choose_tasks
 from universeg.training.team import Team
 
 CPU = torch.device("cpu")

@@ -7,11 +7,11 @@ import torch
 from tiny_store import Discs, write_store
 
 from megamedical.errors import StoreError
+from megamedical.store.sampling.episodes import EpisodeSampler
+from megamedical.store.sampling.tasks import TaskChoice, choose_tasks
 from universeg.training.data.cache import open_arrays
-from universeg.training.data.episodes import EpisodeSampler
 from universeg.training.data.loading import Reader
 from universeg.training.data.stores import joined
-from universeg.training.data.tasks import TaskChoice, choose_tasks
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Stores that go on to others: merged, copied, exported."""

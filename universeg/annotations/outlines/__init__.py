@@ -1,0 +1,1 @@
+"""Outlines that programs for drawing on pictures keep in text files, a module for each program."""

@@ -1,0 +1,1 @@
+"""Segments and contours that lie in the space of a scanned patient."""

@@ -1,0 +1,45 @@
+// The panel in which the network is let go on learning from what was looked at.
+
+import * as api from "./api.js";
+import { percent } from "./list.js";
+
+const $ = (id) => document.getElementById(id);
+const FEW = 2; // labelled scans that leave something to judge by
+
+export class TunePanel {
+  // `take(desk)` shows what the server says, `toast(said)` a trouble.
+  constructor(take, toast) {
+    const ask = (work) => async () => {
+      try { take(await work()); } catch (trouble) { toast(trouble.message); }
+    };
+    $("tune-begin").addEventListener("click", ask(() => api.tune(Number($("tune-minutes").value))));
+    $("tune-stop").addEventListener("click", ask(api.stopTuning));
+    $("tune-back").addEventListener("click", ask(api.untune));
+  }
+
+  show(tuning, desk) {
+    const { running, kept } = tuning;
+    $("tune").hidden = !desk.ready || (desk.labelled < FEW && !running && !kept);
+    $("tune-said").textContent = said(tuning, desk.labelled);
+    $("tune-bar").hidden = !running;
+    $("tune-bar").setAttribute("aria-valuenow", Math.round(tuning.share * 100));
+    $("tune-bar").firstElementChild.style.width = `${tuning.share * 100}%`;
+    $("tune-begin").hidden = $("tune-minutes").hidden = running;
+    $("tune-begin").textContent = kept ? "Tune again" : "Tune";
+    $("tune-stop").hidden = !running;
+    $("tune-back").hidden = running || !kept;
+  }
+}
+
+function said({ running, left, problem, last, kept, knows }, labelled) {
+  if (running) return left ? `Learning from ${labelled} scans, ${clock(left)} left. Go on drawing.` : "Nearly done…";
+  if (problem) return problem;
+  if (kept && !knows) return "A label came since, which it has not learnt. Tune again.";
+  if (kept) return `Expected Dice ${change(kept)}, on scans that were left out.`;
+  if (last) return `No better, so nothing has changed: Dice ${change(last)}.`;
+  return `Lets the network go on learning from your ${labelled} scans. You can go on drawing.`;
+}
+
+const change = ({ before, after }) =>
+  before === null || after === null ? "unknown" : `${percent(before)} → ${percent(after)}`;
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

@@ -1,0 +1,1 @@
+"""How near two masks are to each other."""

@@ -1,0 +1,1 @@
+"""What is told of masks, whoever made them: measures, pictures, one report."""
