@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` takes its time, and a command hears Ctrl-C before it has any
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 fcntl: Any
 resource: Any

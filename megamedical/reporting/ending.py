@@ -16,13 +16,13 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
+from megamedical.files.system import after_fork, never_block, signal_to_main_thread
+
 TYPE_CHECKING = False  # `typing` is as much to import as all of the above
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
     from typing import Any, NoReturn
-
-from megamedical.files.system import after_fork, never_block, signal_to_main_thread
 
 INTERRUPTED = 130  # exit code
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
