@@ -98,7 +98,8 @@ def draw_pictures(
         )
     tasks = {cases.task: cases for cases in find_cases(suite, store).tasks}
     _expect_same_data(board, tasks, store)
-    scored = with_labels(rows[(rows["draw"] == ENSEMBLE) & rows["mask"].notna()])
+    provenance = [said for entry in board.methods.values() for said in entry.provenance]
+    scored = with_labels(rows[(rows["draw"] == ENSEMBLE) & rows["mask"].notna()], provenance)
     of_cell = dict(list(scored.groupby(["support_size", "task", "method"])))
     artist = _Artist(suite, store)
     cells: dict[Cell, Sequence[Case]] = {}

@@ -325,6 +325,19 @@ def test_weights_tell_methods_of_one_name_apart():
     assert board.methods["net 22222222"].provenance[0].about.weights == "2" * 64
 
 
+def test_weights_are_called_as_they_were_asked_for():
+    rows = [table("net", weights="1" * 64), table("net", moved(0.1), weights="2" * 64)]
+    made = [
+        replace(provenance("net", one * 64), asked=f"net:{asked}")
+        for one, asked in (("1", "ours-base"), ("2", "runs/first.safetensors"))
+    ]
+    board = leaderboard(pd.concat(rows, ignore_index=True), made, None, 200, least=1)
+    assert sorted(board.methods) == ["net first", "net ours-base"]
+    alike = [replace(each, asked="net:runs/best.safetensors") for each in made]
+    board = leaderboard(pd.concat(rows, ignore_index=True), alike, None, 200, least=1)
+    assert sorted(board.methods) == ["net 11111111", "net 22222222"]
+
+
 @pytest.mark.parametrize(
     ("weights", "trained_on", "held_out", "words"),
     [
