@@ -68,7 +68,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = {each.lower(): each for each in known}
     near = get_close_matches(name.lower(), names, n=1)
-    return f"Did you mean {names[near[0]]}?" if near else f"There are {', '.join(names.values())}."
+    return f"Did you mean {names[near[0]]}?" if near else f"There are: {', '.join(names.values())}."
 
 
 class NotInstalled(MegaMedicalError):

@@ -56,7 +56,7 @@ def test_a_mistyped_command_or_option_gets_the_nearest_alone(app):
     [
         ("heldot", "Did you mean Heldout?"),
         ("DEMO", "Did you mean demo?"),
-        ("zzz", "There are demo, Heldout."),
+        ("zzz", "There are: demo, Heldout."),
     ],
 )
 def test_the_nearest_name_is_proposed_or_all(name, remedy):
