@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from megamedical.reporting.commands import CommandLine, VersionOption
 from megamedical.reporting.console import (
     INCOMPLETE,
-    command_line,
     echo,
     errors_explained,
     say,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from universeg.prediction.predict import Report
 
-app = command_line(
+app = CommandLine(
     "universeg", "Segment medical images from a few labelled examples, without training."
 )
 
@@ -45,7 +45,7 @@ app.command()(score)
 
 
 @app.callback()
-def main() -> None:
+def main(version: VersionOption = False) -> None:
     """Segment medical images from a few labelled examples, without training."""
 
 
