@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -27,7 +27,9 @@ from megamedical.building.worker_process import READY, SAID
 from megamedical.building.workers import WorkerError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import in_words
+from megamedical.files.system import KILLED
 from megamedical.reporting.afar import Hearer
+from megamedical.reporting.ending import deaf_to_interrupts
 
 _MODULE = "megamedical.building.worker_process"
 _TICK = 0.25  # seconds between two looks at time and memory
@@ -191,7 +193,7 @@ class _Worker:
         self.minutes = self.deadline = float("inf")
         self.is_ready = False
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
-        with theirs, _deaf_to_interrupts():
+        with theirs, deaf_to_interrupts():
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), str(all_memory())],
                 pass_fds=[theirs.fileno()],
@@ -224,7 +226,7 @@ class _Worker:
     def end_in_words(self) -> str:
         """How it ended."""
         code = self._process.returncode
-        if code == -signal.SIGKILL:
+        if code == -KILLED:
             return "it was killed (out of memory?)"
         if code < 0:
             return f"{signal.Signals(-code).name}"
@@ -251,13 +253,3 @@ class _Worker:
                 process.kill()
         self._process.wait()
         self.pipe.close()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started here does not hear Ctrl-C, not even while it starts; this process does."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

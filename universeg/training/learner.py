@@ -16,7 +16,7 @@ from universeg.training.config import Config
 from universeg.training.data.loading import Batch
 from universeg.training.losses import LOSSES
 from universeg.training.team import Team
-from universeg.weights.files import expect_layout
+from universeg.weights.claims import expect_layout
 from universeg.weights.models import load_model, make_model
 
 

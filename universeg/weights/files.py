@@ -18,25 +18,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from universeg.network.architecture import Architecture
 from universeg.weights.card import ModelCard
+from universeg.weights.claims import (
+    ANEW,
+    WeightsError,
+    expect_held,
+    expect_modest,
+    expect_nothing_packed,
+    expect_short_header,
+    said_of_network,
+)
 
 UNIVERSEG = "universeg"  # the name of the model
 
 _KEY = "universeg"
 _CARD = "card"
 _VERSION = 1
-_SHOWN = 4  # differences
-_ANEW = (
-    "Delete it and run again if it was downloaded; else save it anew, with "
-    "universeg.weights.models.save(network, path) or torch.save(network.state_dict(), path)."
-)
-
-
-class WeightsError(MegaMedicalError):
-    """A file does not hold the weights of a UniverSeg."""
 
 
 def write_file(
@@ -86,12 +85,13 @@ def read_card(path: Path) -> ModelCard | None:
         WeightsError: there is no such file, or it is damaged.
     """
     _expect_file(path)
+    expect_short_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             said = (file.metadata() or {}).get(_CARD)
         return ModelCard.model_validate_json(said) if said else None
     except (SafetensorError, ValueError) as error:
-        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
+        raise WeightsError(f"{path} is not a safetensors file, or not all of one", ANEW) from error
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -101,16 +101,16 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         WeightsError: there is no such file, or it is damaged.
     """
     _expect_file(path)
+    expect_short_header(path)
     try:
         with safe_open(path, framework="pt") as file:
-            config = json.loads((file.metadata() or {})[_KEY])
+            config = said_of_network(path, (file.metadata() or {}).get(_KEY, ""))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if config["version"] > _VERSION:
-            raise WeightsError(f"{path} was saved by a later version", "Update megamedical.")
     except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file, or not all of one", _ANEW) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
+        raise WeightsError(f"{path} is not a safetensors file, or not all of one", ANEW) from error
+    if config["version"] > _VERSION:
+        raise WeightsError(f"{path} was saved by a later version", "Update megamedical.")
+    expect_modest(path, config.get("architecture", config), tensors)
     return config, tensors
 
 
@@ -127,28 +127,6 @@ def load(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
 
 
-def expect_layout(
-    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
-) -> None:
-    """Make sure that a state dict has the names and shapes that a network's own has.
-
-    Raises:
-        WeightsError: it has not.
-    """
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    differences = [
-        f"  {name}: {found.get(name, 'missing')}, expected {wanted.get(name, 'no such thing')}"
-        for name in {**wanted, **found}
-        if found.get(name) != wanted.get(name)
-    ]
-    if differences:
-        more = [f"  and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
-        raise WeightsError(
-            "\n".join([f"{path} is not for this network:", *differences[:_SHOWN], *more]), _ANEW
-        )
-
-
 def _expect_file(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(
@@ -161,30 +139,30 @@ def _expect_file(path: Path) -> None:
 def _read_safetensors(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     config, tensors = read_file(path)
     if config.get("model", UNIVERSEG) != UNIVERSEG:
-        raise WeightsError(f"{path} is for {config['model']}, not for a UniverSeg", _ANEW)
+        raise WeightsError(f"{path} is for {config['model']}, not for a UniverSeg", ANEW)
     try:
         said = config.get("architecture", config)  # before 0.2 they stood outside
         blocks = tuple(said["encoder_blocks"]), tuple(said["decoder_blocks"])
         added = {name: said[name] for name in ("normalise", "attention_heads") if name in said}
         return Architecture(*blocks, **added), tensors
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} does not say which network it is for", _ANEW) from error
+        raise WeightsError(f"{path} does not say which network it is for", ANEW) from error
 
 
 def _read_checkpoint(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     if not is_zipfile(path):
-        raise WeightsError(f"{path} is not a PyTorch checkpoint, or not all of one", _ANEW)
+        raise WeightsError(f"{path} is not a PyTorch checkpoint, or not all of one", ANEW)
+    expect_nothing_packed(path)
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} holds more than weights; it was not loaded, for it could run any code", _ANEW
+            f"{path} holds more than weights; it was not loaded, for it could run any code", ANEW
         ) from error
     except Exception as error:  # a damaged file can fail anywhere
-        raise WeightsError(f"{path} is damaged, or not a PyTorch checkpoint", _ANEW) from error
-    if not isinstance(tensors, Mapping) or not all(map(torch.is_tensor, tensors.values())):
-        raise WeightsError(f"{path} does not hold a state dict", _ANEW)
+        raise WeightsError(f"{path} is damaged, or not a PyTorch checkpoint", ANEW) from error
+    tensors = expect_held(path, tensors)
     try:
-        return Architecture.of(tensors), dict(tensors)
+        return Architecture.of(tensors), tensors
     except ValueError as error:
-        raise WeightsError(f"{path} does not hold the weights of a UniverSeg", _ANEW) from error
+        raise WeightsError(f"{path} does not hold the weights of a UniverSeg", ANEW) from error

@@ -12,22 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
-from megamedical.errors import MegaMedicalError
+from megamedical.errors import nearest
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
-from universeg.weights.files import UNIVERSEG, expect_layout, load, read_card, read_file, write_file
+from universeg.weights.claims import ANEW, ModelError, WeightsError, fitting, short
+from universeg.weights.files import UNIVERSEG, load, read_card, read_file, write_file
 from universeg.weights.releases import RELEASES, file_of
 
 _GROUP = "universeg.models"
+_SMALLEST, _LARGEST = 16, 4096  # pixels of a side
 _RESOLUTION = 128  # of weights that carry no card, as v1's
-
-
-class ModelError(MegaMedicalError):
-    """There is no such model, or not with such an architecture."""
 
 
 def model_names() -> list[str]:
@@ -48,7 +46,8 @@ def make_model(name: str, architecture: Mapping[str, Any]) -> nn.Module:
     except ImportError as error:
         raise _not_imported(entry, error) from error
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{name} cannot be made so: {error}", "Change `architecture`.") from error
+        told = short(str(error))
+        raise ModelError(f"{name} cannot be made so: {told}", "Change `architecture`.") from error
     return model
 
 
@@ -66,10 +65,9 @@ def load_model(weights: str | Path) -> nn.Module:
     config, tensors = read_file(path)
     if "model" not in config:
         return load_universeg(path)
-    model = make_model(config["model"], config.get("architecture", {}))
-    expect_layout(path, tensors, model.state_dict())
-    model.load_state_dict(tensors)
-    return model
+    return fitting(
+        path, lambda: make_model(config["model"], config.get("architecture", {})), tensors
+    )
 
 
 def resolution_of(weights: str | Path) -> int:
@@ -81,7 +79,10 @@ def resolution_of(weights: str | Path) -> int:
     """
     place = RELEASES[str(weights)].file if weights in RELEASES else str(weights)
     card = read_card(file_of(weights)) if place.endswith(".safetensors") else None
-    return int(card.settings.get("resolution", _RESOLUTION)) if card else _RESOLUTION
+    said = card.settings.get("resolution", _RESOLUTION) if card else _RESOLUTION
+    if not (isinstance(said, int) and _SMALLEST <= said <= _LARGEST):
+        raise WeightsError(f"{weights} was trained on slices of no size that there is", ANEW)
+    return said
 
 
 def load_universeg(weights: str | Path) -> UniverSeg:
@@ -99,10 +100,7 @@ def load_universeg(weights: str | Path) -> UniverSeg:
     """
     path = file_of(weights)
     architecture, tensors = load(path)
-    network = UniverSeg(**architecture.arguments)
-    expect_layout(path, tensors, network.state_dict())
-    network.load_state_dict(tensors)
-    return network
+    return cast(UniverSeg, fitting(path, lambda: UniverSeg(**architecture.arguments), tensors))
 
 
 def save(network: UniverSeg, path: Path, card: ModelCard | None = None) -> None:
@@ -127,7 +125,7 @@ def _entry(name: str) -> EntryPoint:
     """Where the model of a name is to be had."""
     entries = list(entry_points(group=_GROUP, name=name))
     if not entries:
-        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
+        raise ModelError(f"There is no model {name}", nearest(name, model_names()))
     if len(entries) > 1:
         packages = sorted(entry.dist.name for entry in entries if entry.dist)
         raise ModelError(

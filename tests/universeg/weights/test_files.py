@@ -16,7 +16,8 @@ from universeg import UniverSeg
 from universeg.weights import files as weights
 from universeg.weights import releases as release
 from universeg.weights.card import ModelCard
-from universeg.weights.files import WeightsError, read_card
+from universeg.weights.claims import WeightsError
+from universeg.weights.files import read_card
 from universeg.weights.models import load_model, load_universeg, save
 
 BLOCKS = ([3, 4, 5], [2, 6])

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
-from universeg.weights.files import WeightsError, read_card
+from universeg.weights.claims import WeightsError
+from universeg.weights.files import read_card
 from universeg.weights.models import (
     ModelError,
     load_model,

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from threading import Condition, Thread
 from typing import Protocol
 
+from megamedical.reporting.ending import deaf_to_interrupts
 from universeg.desk.predicting.polite import step_back
 from universeg.desk.predicting.tasks import (
     Done,
@@ -110,7 +111,8 @@ class Predicting:
             process = multiprocessing.get_context("spawn").Process(
                 target=self._target, args=(theirs, self._place), daemon=True
             )
-            process.start()
+            with deaf_to_interrupts():
+                process.start()
             theirs.close()
             try:
                 if not self._serve(ours):

@@ -11,6 +11,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from megamedical.errors import MegaMedicalError
+from megamedical.reporting.ending import deaf_to_interrupts
 from universeg.desk.desk import Desk, TunedNote
 from universeg.desk.predicting.polite import step_back
 from universeg.desk.predicting.tasks import Tuned, Tuning, Unable, Workplace
@@ -64,7 +65,8 @@ class Tunings:
                 target=self._target, args=(theirs, self._place, asked), daemon=True
             )
             self._begun, self._seconds, self._last = time.monotonic(), seconds, None
-            self._process.start()
+            with deaf_to_interrupts():
+                self._process.start()
             theirs.close()
             Thread(target=self._listen, args=(ours, self._process, asked), daemon=True).start()
         self._desk.changed()
