@@ -4,7 +4,7 @@ BIN = .venv/bin
 # Without a GPU, the small build of torch.
 TORCH = torch==2.13.0 $(if $(shell command -v nvidia-smi),,--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test lint package alive results performance clean
+.PHONY: demo test lint docs package alive results performance clean
 
 demo: .venv/installed  ## a synthetic store, a small network, a leaderboard of tasks it has not seen
 	$(BIN)/megamedical build synthetic --tasks 80 --subjects 16 --resolution 64 --store demo/store
@@ -27,6 +27,10 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/installed-docs  ## the site, into build/docs: tutorials are run, results/ checked and ranked
+	$(BIN)/sphinx-build -b html -E -W --keep-going -q -j 2 -d build/doctrees docs build/docs
+	@echo "Open build/docs/index.html."
+
 package: .venv/installed-dev  ## the wheel alone, in an empty environment away from the checkout
 	$(BIN)/python -m build --wheel --outdir build/wheel .
 	sh tests/wheel.sh build/wheel
@@ -47,6 +51,10 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[universeg,benchmark]'
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed

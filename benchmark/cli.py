@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from megamedical.reporting.console import INCOMPLETE, command_line, errors_explained, say, terminal
+from megamedical.reporting.commands import CommandLine, VersionOption
+from megamedical.reporting.console import INCOMPLETE, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
     from benchmark.evaluation import RunReport
     from benchmark.standings import Leaderboard
     from benchmark.submission import Submission
+    from megamedical.store.store import Store
 
 _SUITE = "Its name, or its YAML file. (default: what the rows say)"
 
-app = command_line(
+app = CommandLine(
     "megamedical-benchmark", "Held-out evaluation of in-context segmenters, and a leaderboard."
 )
 
 
 @app.callback()
-def main() -> None:
+def main(version: VersionOption = False) -> None:
     """Held-out evaluation of in-context segmenters, and a leaderboard."""
 
 
@@ -121,7 +123,9 @@ def _summarise(report: RunReport, console: Console) -> None:
 def leaderboard(
     results: Annotated[
         list[Path],
-        typer.Argument(help="Folders of results, as `run` left them, or files that `pack` made."),
+        typer.Argument(
+            help="Folders of results, as `run` left them, files of `pack`, or folders of these."
+        ),
     ],
     store: Annotated[
         str | None,
@@ -143,7 +147,9 @@ def leaderboard(
         from benchmark.results import read_results
         from benchmark.submission import unpacked
         from benchmark.suite import load_suite
+        from megamedical.store.store import open_store
 
+        opened = open_store(store) if store else None  # what is mistyped is said at once
         with unpacked(results) as folders:
             rows, provenance = read_results(*folders)
         board = rank(rows, provenance, load_suite(suite) if suite else None)
@@ -158,7 +164,7 @@ def leaderboard(
             for note in wording.notes(board):
                 say(console, note)
         if html:
-            _write(html, _page(board, rows, store), as_json)
+            _write(html, _page(board, rows, opened), as_json)
         if csv:
             _write(csv, tables.as_csv(board), as_json)
         if md:
@@ -201,12 +207,11 @@ def _in_words(found: Submission) -> str:
     )
 
 
-def _page(board: Leaderboard, rows: pd.DataFrame, store: str | None) -> str:
+def _page(board: Leaderboard, rows: pd.DataFrame, store: Store | None) -> str:
     from benchmark.board.page import as_page
     from benchmark.board.pictures import draw_pictures
-    from megamedical.store.store import open_store
 
-    return as_page(board, draw_pictures(board, rows, open_store(store)) if store else None)
+    return as_page(board, draw_pictures(board, rows, store) if store else None)
 
 
 def _write(path: Path, text: str, is_silent: bool) -> None:

@@ -128,7 +128,7 @@ def run(
         str(store.location),
         store.attributes.fingerprint,
         cases.missing,
-        _options(limit, device),
+        _options(limit, device, suite.shared_draws if made.shares_support else None),
     )
     rows, failures = 0, []
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,9 +189,13 @@ def _usable(rows: Sequence[Mapping[str, Any]], job: Job) -> dict[str, list[Mappi
     }
 
 
-def _options(limit: int | None, device: str) -> tuple[str, ...]:
+def _options(limit: int | None, device: str, shared_draws: int | None) -> tuple[str, ...]:
     """What was asked for beside method, suite and support sizes, as one would type it."""
-    given = {"--limit": limit, "--device": device if device != AUTO else None}
+    given = {
+        "--limit": limit,
+        "--device": device if device != AUTO else None,
+        "--shared-draws": shared_draws,
+    }
     return tuple(f"{name} {value}" for name, value in given.items() if value is not None)
 
 

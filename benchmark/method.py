@@ -22,7 +22,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.errors import MegaMedicalError
+from megamedical.errors import MegaMedicalError, nearest
 
 _GROUP = "megamedical.methods"
 _FILE = re.compile(r"(?P<path>.+\.py)(:(?P<kind>[^:]*)(:(?P<argument>.*))?)?", re.DOTALL)
@@ -229,7 +229,7 @@ def _loaded(name: str) -> Callable[..., object]:
 def _registered(name: str) -> EntryPoint:
     found = list(entry_points(group=_GROUP, name=name))
     if not found:
-        raise MethodError(f"There is no method {name}", f"There are {', '.join(method_names())}.")
+        raise MethodError(f"There is no method {name}", nearest(name, method_names()))
     if len(found) > 1:
         raise MethodError(
             f"Two packages have a method {name}: {' and '.join(entry.value for entry in found)}",

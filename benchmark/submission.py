@@ -96,12 +96,14 @@ def check(submission: Path, suite: Suite | None = None) -> Submission:
 def unpacked(places: Sequence[Path]) -> Iterator[list[Path]]:
     """The folders of results: those named, and what files that `pack` made hold, for a while.
 
+    A folder of such files stands for all of them, as those of `results/` in the repository.
+
     Raises:
         ResultsError: see `check`.
     """
     with TemporaryDirectory(prefix="submissions-") as scratch:
         folders = []
-        for number, place in enumerate(places):
+        for number, place in enumerate(each for named in places for each in _files_of(named)):
             folder = place
             if place.suffix == ".zip":
                 folder = Path(scratch) / f"{number}"
@@ -109,6 +111,11 @@ def unpacked(places: Sequence[Path]) -> Iterator[list[Path]]:
                 _unpacked(place, folder)
             folders.append(folder)
         yield folders
+
+
+def _files_of(place: Path) -> list[Path]:
+    """The files that `pack` made, of a folder that has some; else the place itself."""
+    return sorted(place.glob("*.zip")) or [place]
 
 
 def _checked(results: Path, suite: Suite | None) -> Submission:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from megamedical.catalogue import strict_yaml
 from megamedical.catalogue.datasets import manifest_folder
 from megamedical.catalogue.facts import Slug
-from megamedical.errors import MegaMedicalError
+from megamedical.errors import MegaMedicalError, nearest
 from megamedical.task_id import home_of
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ def load_suite(asked: str) -> Suite:
     """
     path = Path(asked) if asked.endswith((".yaml", ".yml")) else _folder() / f"{asked}.yaml"
     if not path.is_file():
-        raise SuiteError(
-            f"There is no suite {asked}", f"There are {', '.join(suite_names())}; or give a file."
-        )
+        raise SuiteError(f"There is no suite {asked}", nearest(asked, suite_names()))
     try:
         return Suite.model_validate(strict_yaml.read(path))
     except (yaml.YAMLError, OSError) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Literal
 
 # Where on its way a subject may fail: its files are matched and read, its labels decoded, its
@@ -57,6 +58,17 @@ class SubjectError(MegaMedicalError):
 
     def __reduce__(self) -> tuple[type[SubjectError], tuple[Stage, str, str]]:
         return type(self), (self.stage, self.file, self.reason)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to do about a name that is unknown: take the one that is like it, or else any of all.
+
+    >>> nearest("heldot", ["demo", "heldout"])
+    'Did you mean heldout?'
+    """
+    names = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), names, n=1)
+    return f"Did you mean {names[near[0]]}?" if near else f"There are: {', '.join(names.values())}."
 
 
 class NotInstalled(MegaMedicalError):

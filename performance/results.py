@@ -3,10 +3,11 @@
     python performance/results.py --mirror DIR --work DIR
     python performance/results.py --toy
 
-Builds the stores, trains the networks, runs the benchmark, and writes the tables into the document
-between its `<!-- table: NAME -->` marks; the words around them are written by hand. Each stage
-leaves what the next one reads and goes on where it was, so the command may be given again after it
-was broken off: training takes hours without a GPU. `--toy` does all of it with the miniatures of
+Builds the held-out store, runs the released weights and the other methods on it, and writes the
+tables into the document between its `<!-- table: NAME -->` marks; the words around them are written
+by hand. `--train` trains networks before, on stores of their own, which takes hours without a GPU,
+and ranks them too. Each stage leaves what the next one reads and goes on where it was, so the
+command may be given again after it was broken off. `--toy` does all of it with the miniatures of
 the tests and a few steps, in a folder of its own, and shows that it still works. What it needs:
 `pip install -e '.[universeg,benchmark]'`.
 """
@@ -42,6 +43,8 @@ LARGE = ["resolution=128", "batch_size=2", "optimiser.learning_rate=0.0005",
          "optimiser.warm_up=100", "evaluation.every=500"]  # fmt: skip
 SIZES = (1, 4, 16, 64)
 NETWORKS = ["universeg", "panet", "alpnet", "senet"]
+RELEASED = ["megamedical-base", "megamedical-mini"]
+MANY_SIZES = ["pixel-forest", "mean-mask", "nearest"]  # and UniverSeg
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Scale:
         weights: how often each dataset is drawn from.
         settings: of every training.
         methods: those that are not trained here.
+        released: weights of UniverSeg.
         limit: of the queries of a task.
         workers: of a build.
     """
@@ -67,6 +71,7 @@ class Scale:
     weights: str
     settings: Sequence[str]
     methods: Sequence[str]
+    released: Sequence[str]
     limit: Sequence[str]
     workers: int
 
@@ -79,7 +84,11 @@ FULL = Scale(
     '"mouse-brain-atlas/*cerebellum", "mouse-brain-atlas/*olfactory-bulb"]',
     weights="{synthetic: 3, mouse-brain-atlas: 2}",
     settings=[],
-    methods=["mean-mask", "nearest", "registration", "pixel-forest", "supervised"],
+    methods=[
+        *("mean-mask", "nearest", "pixel-forest", "universeg:megamedical-base+forest"),
+        *("registration", "supervised"),
+    ],
+    released=RELEASED,
     limit=[],
     workers=os.cpu_count() or 1,
 )
@@ -91,6 +100,7 @@ TOY = Scale(
     weights="{synthetic: 3}",
     settings=["steps=2", "evaluation.every=1", "evaluation.tasks=2"],
     methods=["mean-mask", "nearest"],
+    released=[],
     limit=["--limit", "1"],
     workers=0,
 )
@@ -111,7 +121,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="for stores, weights and rows")
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     parser.add_argument(
-        "--network", choices=NETWORKS, action="append", help="may be repeated (default: all)"
+        "--train", choices=NETWORKS, action="append", help="a network, before; may be repeated"
     )
     parser.add_argument("--toy", action="store_true", help="all of it, tiny and in no time")
     given = parser.parse_args()
@@ -120,9 +130,9 @@ def main() -> None:
             work = Path(folder)
             document = work / DOCUMENT.name
             document.write_bytes(DOCUMENT.read_bytes())
-            make(miniatures(work / "mirror"), work, document, given.network or ["universeg"], TOY)
+            make(miniatures(work / "mirror"), work, document, given.train or ["universeg"], TOY)
     elif given.mirror and given.work:
-        networks = given.network or NETWORKS
+        networks = given.train or []
         make(given.mirror.resolve(), given.work.resolve(), given.document, networks, FULL)
     else:
         parser.error("give --mirror and --work, or --toy")
@@ -130,7 +140,7 @@ def main() -> None:
 
 def make(mirror: Path, work: Path, document: Path, networks: Sequence[str], scale: Scale) -> None:
     """Everything, from the archives to the tables of the document."""
-    build_stores(mirror, work, scale)
+    build_stores(mirror, work, scale, is_trained=bool(networks))
     weights = {name: train(name, work, scale) for name in networks}
     evaluate(weights, work, scale, document.with_suffix(".csv"))
     text = document.read_text(encoding="utf-8")
@@ -147,8 +157,8 @@ def miniatures(mirror: Path) -> Path:
     return write_mirror(mirror, {name: archives() for name, archives in DATASETS.items()})
 
 
-def build_stores(mirror: Path, work: Path, scale: Scale) -> None:
-    """The stores that are trained on, in two resolutions, and the one that is held out."""
+def build_stores(mirror: Path, work: Path, scale: Scale, *, is_trained: bool) -> None:
+    """The store that is held out; before it those that are trained on, in two resolutions."""
     for name, resolution, datasets in (
         ("store64", 64, scale.trained_on),
         ("store128", 128, scale.trained_on),
@@ -156,6 +166,8 @@ def build_stores(mirror: Path, work: Path, scale: Scale) -> None:
     ):
         where = ["--store", work / name, "--raw", work / "raw", "--resolution", resolution,
                  "--workers", scale.workers]  # fmt: skip
+        if name != "heldout" and not is_trained:
+            continue
         if name != "heldout":
             drawn = ["--tasks", scale.tasks, "--subjects", scale.subjects]
             call("megamedical", "build", "synthetic", *drawn, *where)
@@ -199,8 +211,9 @@ def evaluate(weights: dict[str, Path], work: Path, scale: Scale, table: Path) ->
     for method in [*scale.methods, *trained]:
         call("megamedical-benchmark", "run", "--method", method, "--support-size", 64, *asked,
              accepted=accepted)  # fmt: skip
-    few = [asked for asked in trained if asked.startswith("universeg:")]
-    for method in [*few, "mean-mask", "nearest"]:
+    universeg = [asked for asked in trained if asked.startswith("universeg:")]
+    universeg += [f"universeg:{name}" for name in scale.released]
+    for method in [*universeg, *(name for name in MANY_SIZES if name in scale.methods)]:
         sizes = [part for size in SIZES for part in ("--support-size", size)]
         call("megamedical-benchmark", "run", "--method", method, *sizes, *asked,
              accepted=accepted)  # fmt: skip
@@ -213,7 +226,8 @@ def tables(weights: dict[str, Path], work: Path) -> Iterator[tuple[str, str]]:
     rows, provenance = read_results(work / "results")
     board = leaderboard(rows, provenance)
     made_of = caption(board)
-    yield "training", markdown_table(*training(weights))
+    if weights:
+        yield "training", markdown_table(*training(weights))
     yield "methods", markdown_table(*methods(board)) + made_of
     yield "sizes", markdown_table(*sizes(board)) + made_of
     yield "published", markdown_table(*published(board)) + made_of
@@ -286,7 +300,7 @@ def sizes(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     found = []
     for ranking in reversed(board.rankings):
         for one in ranking.standings:
-            if one.method in ("universeg", "mean-mask", "nearest"):
+            if one.method.split()[0] in ("universeg", *MANY_SIZES):
                 dice = map(wording.with_interval, [one.dice, *one.datasets.values()])
                 found.append([str(ranking.support_size), one.method, *dice])
     return ["Labelled slices", "Method", "Mean", *board.rankings[0].datasets], found
@@ -295,22 +309,13 @@ def sizes(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 def published(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """What the paper reports, and what was measured here, on fewer patients of ACDC."""
     ranking = next(ranking for ranking in board.rankings if ranking.support_size == 64)
-    measured = {one.method: one.datasets for one in ranking.standings}
-    found = [
-        [
-            method,
-            *(
-                cell
-                for name in ranking.datasets
-                for cell in (
-                    "{} ± {}".format(*paper[name]),
-                    wording.with_interval(measured[method][name]),
-                )
-            ),
-        ]
-        for method, paper in PUBLISHED.items()
-        if method in measured
-    ]
+    found = []
+    for one in ranking.standings:
+        paper = PUBLISHED.get(one.method.split()[0])  # behind it stands the name of weights
+        if paper:
+            pairs = (("{} ± {}".format(*paper[n]), one.datasets[n]) for n in ranking.datasets)
+            cells = [cell for said, here in pairs for cell in (said, wording.with_interval(here))]
+            found.append([one.method, *cells])
     columns = [part for name in ranking.datasets for part in (f"{name}, paper", f"{name}, here")]
     return ["Method", *columns], found
 

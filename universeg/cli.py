@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from megamedical.reporting.commands import CommandLine, VersionOption
 from megamedical.reporting.console import (
     INCOMPLETE,
-    command_line,
     echo,
     errors_explained,
     say,
@@ -20,9 +20,9 @@ from universeg.options import (
     AlongOption,
     CacheOption,
     DeviceOption,
-    LabelOption,
     PercentilesOption,
     PlaneOption,
+    SoughtOption,
     SupportOption,
     SupportSizeOption,
     WeightsOption,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from universeg.prediction.predict import Report
 
-app = command_line(
+app = CommandLine(
     "universeg", "Segment medical images from a few labelled examples, without training."
 )
 
@@ -45,7 +45,7 @@ app.command()(score)
 
 
 @app.callback()
-def main() -> None:
+def main(version: VersionOption = False) -> None:
     """Segment medical images from a few labelled examples, without training."""
 
 
@@ -58,7 +58,7 @@ def predict(
     window: WindowOption = None,
     percentiles: PercentilesOption = None,
     plane: AlongOption = PlaneOption.axial,
-    label: LabelOption = None,
+    label: SoughtOption = None,
     support_size: SupportSizeOption = 64,
     ensemble: Annotated[
         int, typer.Option(min=1, help="Draws of so many examples that are averaged.")
@@ -175,7 +175,7 @@ def tune(
     window: WindowOption = None,
     percentiles: PercentilesOption = None,
     plane: AlongOption = PlaneOption.axial,
-    label: LabelOption = None,
+    label: SoughtOption = None,
     support_size: SupportSizeOption = 64,
     budget: Annotated[
         float | None,

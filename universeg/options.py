@@ -54,6 +54,15 @@ AlongOption = Annotated[PlaneOption, typer.Option(help="Volumes are cut along th
 LabelOption = Annotated[
     list[str] | None,
     typer.Option(
+        help="A value in the masks and its name, `1=nucleus`; give it once for each label. "
+        "Values without a name are then left out.",
+        metavar="VALUE=NAME",
+    ),
+]
+SoughtOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
         help="A value in the masks and its name, `1=nucleus`, a colour and its name, "
         "`'#ff0000=tumour'`, or a name that annotations have; give it once for each label. What is "
         "not named is then left out.",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
+
+from megamedical.files.system import resource
 
 _MARK = Path("/proc/self/clear_refs")  # of Linux: man 5 proc
 
@@ -17,6 +20,9 @@ def forget_peak() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes that this process has taken at most."""
+    """Bytes that this process has taken at most; of a system that does not say it, takes now."""
+    if resource is None:
+        taken = psutil.Process().memory_info()
+        return int(getattr(taken, "peak_wset", taken.rss))
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

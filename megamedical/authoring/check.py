@@ -15,6 +15,7 @@ from megamedical.catalogue.manifest import DatasetManifest
 from megamedical.errors import ManifestError, Stage, SubjectError, Unobtainable
 from megamedical.files.folders import list_files
 from megamedical.obtaining.archive_content import Unpacked, files_of, obtain_unpacked
+from megamedical.obtaining.sources import expect_mirror
 from megamedical.reading.formats import suffix_of
 from megamedical.spread import spread
 from megamedical.subjects.masks import WITHOUT_IMAGE, WITHOUT_MASK
@@ -139,7 +140,11 @@ def archive_trees(dataset: DatasetManifest, *, raw: Path, mirror: Path | None) -
 
     A group whose archives are not here raises `Unobtainable`, and one whose archive is not what it
     should be `ArchiveError`.
+
+    Raises:
+        MegaMedicalError: the mirror is no folder.
     """
+    expect_mirror(mirror)
 
     @cache
     def unpacked(name: str) -> Unpacked:

@@ -29,7 +29,7 @@ from megamedical.catalogue.manifest import Role
 from megamedical.errors import MegaMedicalError, SubjectError
 from megamedical.files.writing import unfinished_name
 from megamedical.obtaining.archive_content import Unpacked, obtain_unpacked
-from megamedical.obtaining.sources import raw_folder
+from megamedical.obtaining.sources import expect_mirror, raw_folder
 from megamedical.reporting import afar
 from megamedical.reporting.progress import Listener, Silence
 from megamedical.store import publishing
@@ -100,6 +100,8 @@ def build(
     chosen = (manifests or catalog()).select(
         names, role=role, everything=everything, tasks=tasks, subjects=subjects
     )
+    mirror = None if mirror is None else Path(mirror).resolve()
+    expect_mirror(mirror)
     location = Location(store)
     listener = listener or Silence()
     remains = None
@@ -120,7 +122,7 @@ def build(
             attributes=attributes,
             remains=remains,
             settings=settings,
-            mirror=None if mirror is None else Path(mirror).resolve(),
+            mirror=mirror,
             checksum=checksum,
             offline=offline,
             crew=crew,

@@ -13,13 +13,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # a system without shared locks: only what is old is swept up
-    fcntl = None
+from megamedical.files.system import fcntl
 
 _LOCK = ".builds.lock"
 _OLD = 24 * 3600.0  # seconds
@@ -51,7 +46,7 @@ def _sweep_all(raw: Path, datasets: Iterable[str], lock: int) -> None:
 
 
 def _locked(lock: int, *how: str) -> bool:
-    if fcntl is None:
+    if fcntl is None:  # then only what is old is swept up
         return False
     try:
         fcntl.flock(lock, sum(getattr(fcntl, name) for name in how))

@@ -27,6 +27,7 @@ from megamedical.building.worker_process import READY, SAID
 from megamedical.building.workers import WorkerError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.disk import in_words
+from megamedical.files.system import KILLED
 from megamedical.reporting.afar import Hearer
 from megamedical.reporting.ending import deaf_to_interrupts
 
@@ -225,7 +226,7 @@ class _Worker:
     def end_in_words(self) -> str:
         """How it ended."""
         code = self._process.returncode
-        if code == -signal.SIGKILL:
+        if code == -KILLED:
             return "it was killed (out of memory?)"
         if code < 0:
             return f"{signal.Signals(-code).name}"

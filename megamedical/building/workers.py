@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
 
 from megamedical.errors import MegaMedicalError
+from megamedical.files.system import IS_POSIX
 from megamedical.reporting.afar import Hearer, heard_by
 
 Item = TypeVar("Item")
@@ -82,9 +83,9 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
 
         with cluster(scheduler) as far:
             yield far
-    elif count == 0 or (count is None and os.name != "posix"):
+    elif count == 0 or (count is None and not IS_POSIX):
         yield ThisProcess()
-    elif os.name != "posix":
+    elif not IS_POSIX:
         raise MegaMedicalError(
             f"There are no worker processes on {sys.platform}",
             "Leave --workers out: this process does the work.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.manifest import DatasetManifest, Role
 from megamedical.catalogue.manifest_file import read_manifest
-from megamedical.errors import ManifestError, SelectionError
+from megamedical.errors import ManifestError, SelectionError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +24,7 @@ class Wanted:
 
     A `modality` is one of its groups' (`mri` is `mri-flair` too); a `label` a part of the name of
     one of its labels; a `licence` the beginning of its licence's name. `commercial` use is what
-    its owners allow.
+    its owners allow. Of `size` bytes at most are its archives; what nobody knows may be more.
     """
 
     modality: str = ""
@@ -33,6 +32,7 @@ class Wanted:
     access: str = ""
     licence: str = ""
     commercial: bool = False
+    size: int | None = None
 
     def fits(self, dataset: DatasetManifest) -> bool:
         """Whether a dataset has all of it."""
@@ -43,6 +43,7 @@ class Wanted:
             and self.access in ("", dataset.access)
             and dataset.licence.name.lower().startswith(self.licence.lower())
             and (not self.commercial or dataset.licence.commercial is True)
+            and (self.size is None or (_bytes(dataset) or self.size + 1) <= self.size)
         )
 
 
@@ -157,14 +158,9 @@ class Catalog(Mapping[str, DatasetManifest]):
     @staticmethod
     def _expect(name: str, known: Mapping[str, object], prefix: str = "") -> None:
         if name not in known:
-            near = get_close_matches(name.lower(), known, n=1)
-            if near:
-                guess = f"Did you mean {prefix}{near[0]}?"
-            elif known:
-                guess = f"There are: {', '.join(known)}."
-            else:
-                guess = f"Name {prefix.rstrip('/')} alone: it is chosen as a whole."
-            raise SelectionError(f"{prefix}{name} is not in the catalogue.", guess)
+            whole = f"Name {prefix.rstrip('/')} alone: it is chosen as a whole."
+            remedy = nearest(name, known).replace("mean ", f"mean {prefix}") if known else whole
+            raise SelectionError(f"{prefix}{name} is not in the catalogue.", remedy)
 
 
 def catalog(folder: Path | str | None = None) -> Catalog:
@@ -217,7 +213,7 @@ def described(dataset: DatasetManifest) -> dict[str, Any]:
         "title": dataset.title,
         "modality": modalities(dataset),
         "subjects": subjects(dataset),
-        "bytes": sum(archive.known_size for archive in dataset.archives) or None,
+        "bytes": _bytes(dataset),
         "access": dataset.access,
         "licence": dataset.licence.name,
         "commercial": dataset.licence.commercial,
@@ -231,6 +227,11 @@ def described(dataset: DatasetManifest) -> dict[str, Any]:
         "proven": dataset.proven,
         "proven_on": dataset.proven_on,
     }
+
+
+def _bytes(dataset: DatasetManifest) -> int | None:
+    """What its archives take, as far as it is known."""
+    return sum(archive.known_size for archive in dataset.archives) or None
 
 
 def subjects(dataset: DatasetManifest) -> int:

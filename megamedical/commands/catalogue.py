@@ -10,26 +10,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from megamedical.commands.root import (
-    AccessChoice,
+    AccessOption,
     AllOption,
+    CommercialOption,
     DatasetsArgument,
     JsonOption,
+    LabelOption,
+    LicenceOption,
     ManifestsOption,
     MirrorOption,
+    ModalityOption,
     RawOption,
     ResolutionOption,
+    RoleChoice,
     RoleOption,
+    SizeOption,
     StoreOption,
     app,
-    chosen,
     new_table,
     print_json,
+    wanted,
 )
 from megamedical.reporting.console import echo, errors_explained, say, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from megamedical.catalogue.datasets import Catalog, Selection, Wanted
     from megamedical.catalogue.licences import Terms
     from megamedical.catalogue.manifest import DatasetManifest
     from megamedical.obtaining.plan import Plan
@@ -41,41 +48,33 @@ _PERMITTED = {True: "yes", False: "no", None: "?"}  # None: nobody says
 def list_datasets(
     datasets: DatasetsArgument = None,
     role: RoleOption = None,
-    modality: Annotated[
-        str, typer.Option(help="Only what has this modality: mri, mri-flair, ct, fundus.")
-    ] = "",
-    label: Annotated[str, typer.Option(help="Only what has a label of this name: kidney.")] = "",
-    access: Annotated[
-        AccessChoice | None, typer.Option(help="Only what is to be had this way.")
-    ] = None,
-    licence: Annotated[
-        str, typer.Option(help="Only what has a licence that begins like this: CC-BY.")
-    ] = "",
-    commercial: Annotated[
-        bool, typer.Option("--commercial", help="Only what its owners allow to use commercially.")
-    ] = False,
+    modality: ModalityOption = "",
+    label: LabelOption = "",
+    access: AccessOption = None,
+    licence: LicenceOption = "",
+    commercial: CommercialOption = False,
+    size: SizeOption = "",
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the catalogue: what there is, how large, and on what terms.
 
-    What is sought by its modality, label, access or licence is sought among the extra, too.
+    What is sought by its modality, label, access, licence or size is sought among the extra, too.
     """
     with errors_explained():
         from megamedical.catalogue.datasets import Wanted, catalog, described
 
         whole = catalog(manifests)
-        wanted = Wanted(modality, label, access.value if access else "", licence, commercial)
+        sought = wanted(modality, label, access, licence, commercial, size)
         everything = not datasets and role is None
-        names = list(whole) if everything and wanted != Wanted() else datasets or ()
-        chosen_ones = whole.select(names, role=role.value if role else None, everything=everything)
-        listed = [each.dataset for each in chosen_ones if wanted.fits(each.dataset)]
+        chosen_ones = _among(whole, sought, datasets, role, everything)
+        listed = [each.dataset for each in chosen_ones if sought.fits(each.dataset)]
         if as_json:
             typer.echo(json.dumps([*map(described, listed)], indent=2, ensure_ascii=False))
             return
         _show_datasets(listed)
         left_out = len(whole) - len(listed)
-        if wanted != Wanted():
+        if sought != Wanted():
             say(terminal(), f"{len(listed)} of {len(chosen_ones)} have all of that.")
         elif everything and left_out:
             say(terminal(), f"{left_out} more are extra: `megamedical list --role extra`.")
@@ -89,20 +88,37 @@ def plan(
     mirror: MirrorOption = None,
     role: RoleOption = None,
     everything: AllOption = False,
+    modality: ModalityOption = "",
+    label: LabelOption = "",
+    access: AccessOption = None,
+    licence: LicenceOption = "",
+    commercial: CommercialOption = False,
+    size: SizeOption = "",
     resolution: ResolutionOption = 128,
     manifests: ManifestsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a build would need, before a byte moves: archives, terms, room, steps by hand."""
+    """Say what a build would need, before a byte moves: archives, terms, room, steps by hand.
+
+    What is sought by its modality, label, access, licence or size is sought among those that are
+    named, or else everywhere, as `list` does.
+    """
     with errors_explained():
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.errors import SelectionError
         from megamedical.obtaining.plan import plan as make_plan
         from megamedical.obtaining.sources import raw_folder
         from megamedical.store.location import Location
 
         location = Location(store)
         folder = raw_folder(location, raw)
+        sought = wanted(modality, label, access, licence, commercial, size)
+        among = _among(catalog(manifests), sought, datasets, role, everything)
+        fitting = [each for each in among if sought.fits(each.dataset)]
+        if not fitting:
+            raise SelectionError(f"None of {len(among)} datasets has all of that.", "Ask for less.")
         found = make_plan(
-            chosen(datasets, role, everything, manifests),
+            fitting,
             raw=folder,
             mirror=mirror,
             store=location.folder or folder,
@@ -143,6 +159,21 @@ def licences(
         _show_terms(found, terminal())
         if bibtex:
             echo(f"{bibtex}: {len(found.datasets)} entries")
+
+
+def _among(
+    whole: Catalog,
+    sought: Wanted,
+    datasets: list[str] | None,
+    role: RoleChoice | None,
+    everything: bool,
+) -> list[Selection]:
+    """What was named, to be sought among; where something is sought, but nothing named, all."""
+    from megamedical.catalogue.datasets import Wanted
+
+    is_open = sought != Wanted() and not datasets and role is None
+    names = list(whole) if is_open else datasets or ()
+    return whole.select(names, role=role.value if role else None, everything=everything)
 
 
 def _show_datasets(listed: Sequence[DatasetManifest]) -> None:

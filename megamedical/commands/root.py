@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from megamedical.reporting.console import command_line
+from megamedical.reporting.commands import CommandLine, VersionOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
-    from megamedical.catalogue.datasets import Selection
+    from megamedical.catalogue.datasets import Selection, Wanted
 
-app = command_line(
+app = CommandLine(
     "megamedical",
     "Public medical segmentation datasets in one store of slices, ready to train on.",
 )
@@ -82,16 +82,51 @@ ManifestsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
 
 
-@app.callback(invoke_without_command=True)
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
-) -> None:
+@app.callback()
+def main(version: VersionOption = False) -> None:
     """Public medical segmentation datasets in one store of slices, ready to train on."""
-    if version:
-        from megamedical import __version__
 
-        typer.echo(__version__)
-        raise typer.Exit
+
+ModalityOption = Annotated[
+    str,
+    typer.Option("--modality", help="Only what has this modality: mri, mri-flair, ct, fundus."),
+]
+LabelOption = Annotated[
+    str, typer.Option("--label", help="Only what has a label of this name: kidney.")
+]
+AccessOption = Annotated[
+    AccessChoice | None, typer.Option("--access", help="Only what is to be had this way.")
+]
+LicenceOption = Annotated[
+    str, typer.Option("--licence", help="Only what has a licence that begins like this: CC-BY.")
+]
+CommercialOption = Annotated[
+    bool, typer.Option("--commercial", help="Only what its owners allow to use commercially.")
+]
+SizeOption = Annotated[
+    str,
+    typer.Option("--size", help="Only archives of this size at most: 500MB, 20GB.", metavar="SIZE"),
+]
+
+
+def wanted(
+    modality: str,
+    label: str,
+    access: AccessChoice | None,
+    licence: str,
+    commercial: bool,
+    size: str,
+) -> Wanted:
+    """What datasets must have, as options say it.
+
+    Raises:
+        MegaMedicalError: the size is none.
+    """
+    from megamedical.catalogue.datasets import Wanted
+    from megamedical.files.disk import in_bytes
+
+    most = in_bytes(size) if size else None
+    return Wanted(modality, label, access.value if access else "", licence, commercial, most)
 
 
 def chosen(

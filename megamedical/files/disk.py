@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from megamedical.errors import ArchiveError
+from megamedical.errors import ArchiveError, MegaMedicalError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -25,6 +26,21 @@ def in_words(count: int) -> str:
             return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def in_bytes(words: str) -> int:
+    """The number of bytes that people mean.
+
+    >>> in_bytes("46.3 MB")
+    46300000
+
+    Raises:
+        MegaMedicalError: it is no number with a unit.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([kmgt]?)b?", words.strip().lower())
+    if not found:
+        raise MegaMedicalError(f"{words:.40} is no size", "Write it as 500MB, or 20GB.")
+    return round(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
 
 
 def is_full(error: BaseException) -> bool:

@@ -116,5 +116,5 @@ def _said_by(holder: Path) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError, ImportError):  # a container's user without a name
         return f"user {os.getuid()}" if hasattr(os, "getuid") else "somebody"

@@ -18,7 +18,7 @@ from megamedical.errors import ArchiveError
 from megamedical.files.checksums import Algorithm, digest_of
 from megamedical.files.disk import explain_full, require_room
 from megamedical.files.folders import files_in, state_of_files
-from megamedical.files.linking import link_or_copy
+from megamedical.files.linking import link_or_copy, linked_folder
 from megamedical.files.writing import whole_file
 from megamedical.obtaining.plan import DatasetPlan, plan
 from megamedical.obtaining.recognition import UNFINISHED, How, Known, Refusal, Shelf, Unknown
@@ -265,10 +265,8 @@ def _put_folder(folder: Path, place: Path, inside: Path, copy: bool) -> None:
         whole = Path(scratch, place.name)
         target = whole / inside.relative_to(place)
         target.parent.mkdir(exist_ok=True)
-        if copy:
+        if copy or not linked_folder(folder, target):
             _copy_folder(folder, target)
-        else:
-            target.symlink_to(folder.resolve(), target_is_directory=True)
         whole.replace(place)
 
 

@@ -87,7 +87,8 @@ def download(
         done: is told what became of each, at once.
 
     Raises:
-        MegaMedicalError: the disk is too small for what is to be downloaded.
+        MegaMedicalError: the disk is too small for what is to be downloaded, or the mirror is no
+            folder.
     """
     look = partial(plan, chosen, raw=raw, mirror=mirror)
     before = look()

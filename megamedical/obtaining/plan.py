@@ -10,7 +10,7 @@ from pathlib import Path
 from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.datasets import Selection
 from megamedical.catalogue.manifest import DatasetManifest
-from megamedical.obtaining.sources import archive_folder, places
+from megamedical.obtaining.sources import archive_folder, expect_mirror, places
 
 _MASK = 0.1  # what compression leaves of a mask
 _LABELS = 8  # of one image, at most: most groups have fewer, and then less is needed
@@ -104,7 +104,11 @@ def plan(
         mirror: folder of archives that are used in place.
         store: where it will be; by default on the disk of the archives.
         resolution: of its slices, in pixels.
+
+    Raises:
+        MegaMedicalError: the mirror is no folder.
     """
+    expect_mirror(mirror)
     return Plan(
         tuple(_plan(selection, raw, mirror, resolution) for selection in chosen),
         _free(raw),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from megamedical.catalogue.archive import Archive
 from megamedical.catalogue.manifest import DatasetManifest
-from megamedical.errors import ArchiveError, Unobtainable
+from megamedical.errors import ArchiveError, MegaMedicalError, Unobtainable
 from megamedical.files.checksums import Algorithm, Digest, digest_of, read_sums
 from megamedical.files.folders import files_in, sha256_of_files, state_of_files
 from megamedical.files.writing import whole_file
@@ -32,6 +32,18 @@ class Obtained:
 
     path: Path
     sha256: str
+
+
+def expect_mirror(mirror: Path | None) -> None:
+    """Make sure that a mirror is there, if one was named.
+
+    Raises:
+        MegaMedicalError: it is no folder.
+    """
+    if mirror is not None and not mirror.is_dir():
+        raise MegaMedicalError(
+            f"The mirror {mirror} is not a folder", "Name the folder of archives as DATASET/FILE."
+        )
 
 
 def obtain(

@@ -18,19 +18,6 @@ INCOMPLETE = 3  # exit code: something that was asked for is missing
 _WIDE = 120  # columns, where the output is no terminal
 
 
-def command_line(name: str, about: str) -> typer.Typer:
-    """A command without commands, as all of this project's look."""
-    return typer.Typer(
-        name=name,
-        help=about,
-        no_args_is_help=True,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
-    )
-
-
 def say(console: Console, line: str, before: str = "") -> None:
     """Print a line as it is, unbroken: paths may hold what Rich takes for its markup."""
     from rich.text import Text

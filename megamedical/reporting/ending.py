@@ -16,6 +16,8 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
+from megamedical.files.system import after_fork, never_block, signal_to_main_thread
+
 TYPE_CHECKING = False  # `typing` is as much to import as all of the above
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +49,7 @@ class _Ending:
         for number in _SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._asked)
-        os.set_blocking(self._writer, False)
+        never_block(self._writer)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -111,7 +113,7 @@ class _Ending:
         while time.monotonic() - begun < _MOMENT:
             time.sleep(_EVERY)
             if not self._is_raised:
-                signal.pthread_kill(threading.main_thread().ident or 0, number[0])
+                signal_to_main_thread(signal.Signals(number[0]))
         self._leave()
 
     def _leave(self) -> NoReturn:
@@ -128,7 +130,7 @@ class _Ending:
 
 
 _ending: _Ending | None = None
-os.register_at_fork(after_in_child=lambda: _ending and signal.set_wakeup_fd(-1))
+after_fork(lambda: _ending and signal.set_wakeup_fd(-1))
 
 
 def end_when_asked(next_time: str = "nothing was begun") -> None:

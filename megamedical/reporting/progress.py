@@ -71,14 +71,14 @@ class Bars:
             TextColumn("{task.description:<9}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(unit),
+            TextColumn("{task.fields[unit]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[what]}", style="dim", markup=False),
             console=self._console,
         ) as progress:
-            task = progress.add_task(name, total=total, what="")
+            task = progress.add_task(name, total=total, what="", unit=unit)
             yield lambda what="": progress.update(task, advance=1, what=what)
             progress.update(task, what="")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from megamedical.errors import MegaMedicalError, StoreError
+from megamedical.errors import MegaMedicalError, StoreError, nearest
 from megamedical.spread import spread
 from megamedical.store.contact_sheet import (
     FAINT,
@@ -53,7 +53,8 @@ def preview(
     chosen = among.iloc[spread(range(len(among)), most)]
     if chosen.empty:
         raise StoreError(
-            f"No task of {store.location} begins with {', '.join(tasks) or 'anything'}"
+            f"No task of {store.location} begins with {', '.join(tasks) or 'anything'}",
+            nearest(tasks[0], sorted(set(store.tasks["dataset"]))) if tasks else "",
         )
     strip = (per_task * (TILE + GAP) - GAP, _TITLE + TILE + _MARGIN)
     rows = -(-len(chosen) // columns)

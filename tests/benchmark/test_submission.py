@@ -51,6 +51,21 @@ def test_two_laboratories_are_ranked_together(made):
     assert "--limit 2" in page
 
 
+def test_a_folder_of_files_stands_for_all_of_them(made, tmp_path):
+    shutil.copy(made / "a.zip", tmp_path / "a.zip")
+    assert call("pack", made / "b", "--out", tmp_path / "b.zip").exit_code == 0
+    said = call("leaderboard", tmp_path, "--json")
+    assert said.exit_code == 0, said.output
+    (ranking,) = json.loads(said.stdout)["rankings"]
+    assert {one["method"] for one in ranking["standings"]} == {"mean-mask", "nearest"}
+
+
+def test_a_mistyped_store_is_said_before_anything_is_ranked(made, tmp_path):
+    said = call("leaderboard", made / "b", "--store", tmp_path / "none", "--json")
+    assert said.exit_code == 1
+    assert "There is no store at" in said.output
+
+
 def test_what_is_packed_is_whole_and_the_same_each_time(made):
     said = call("check", made / "a.zip")
     assert said.exit_code == 0, said.output

@@ -7,7 +7,7 @@ is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor
 from pathlib import Path
@@ -23,11 +23,16 @@ Points = NDArray[np.float64]
 Box = tuple[slice, slice]
 Shape = tuple[int, int]
 
-_MOST_PAINTED = 1 << 33  # pixels of all boxes around what is drawn on one picture
+_MOST_WORK = 1 << 33  # pixels of all boxes around what is drawn, and rows times points
 
 
 class Region(Protocol):
-    """A part of a picture."""
+    """A part of a picture; `points` are those that each of its rows is held against."""
+
+    @property
+    def points(self) -> int:
+        """How many there are."""
+        ...
 
     def box(self, shape: Shape) -> Box:
         """The rows and columns of a picture (H, W) that it may be in."""
@@ -43,6 +48,11 @@ class Rings:
     """What closed lines of points (N, 2) surround; what two of them surround is a hole."""
 
     rings: Sequence[Points]
+
+    @property
+    def points(self) -> int:
+        """See `Region`."""
+        return sum(map(len, self.rings))
 
     def box(self, shape: Shape) -> Box:
         """See `Region`."""
@@ -64,6 +74,7 @@ class Ellipse:
     middle: tuple[float, float]
     radii: tuple[float, float]
     angle: float = 0.0
+    points: int = 0
 
     def box(self, shape: Shape) -> Box:
         """See `Region`."""
@@ -90,6 +101,7 @@ class Bitmap:
     left: int
     top: int
     values: NDArray[np.bool_]
+    points: int = 0
 
     def box(self, shape: Shape) -> Box:
         """See `Region`."""
@@ -176,13 +188,14 @@ def label_maps(drawing: Drawing, shape: Shape, values: Mapping[str, int]) -> NDA
         said = "was drawn on a picture of {}, the image is {}: is it the same picture?"
         raise SubjectError("match", drawing.file.name, said.format(*sizes))
     layers: dict[int, NDArray[np.bool_]] = {}
-    painted = 0
+    work = 0
     for mark in drawing.marks:
         if mark.label not in values:
             continue
         box = mark.region.box(shape)
-        painted += (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
-        if painted > _MOST_PAINTED:
+        height, width = (side.stop - side.start for side in box)
+        work += height * (width + mark.region.points)
+        if work > _MOST_WORK:
             raise SubjectError(
                 "decode",
                 drawing.file.name,
@@ -196,16 +209,22 @@ def label_maps(drawing: Drawing, shape: Shape, values: Mapping[str, int]) -> NDA
             drawing.file.name,
             "has nothing that lies on its picture: was it drawn on a larger version of it?",
         )
-    return sheets_of(layers, shape)
+    return sheets_of(layers.items(), shape)
 
 
-def sheets_of(layers: Mapping[int, NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Layers by label value as one label map, or several where they overlap: see `label_maps`."""
-    kind = np.min_scalar_type(max(layers, default=1))
-    sheets = [np.zeros(shape, dtype=kind)]
-    for value, layer in layers.items():
+def sheets_of(
+    layers: Iterable[tuple[int, NDArray[np.bool_]]], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Layers with their label values as one label map, or several where they overlap.
+
+    No more than one layer is looked at a time; see `label_maps`.
+    """
+    sheets = [np.zeros(shape, dtype=np.uint8)]
+    for value, layer in layers:
+        kind = np.promote_types(sheets[0].dtype, np.min_scalar_type(value))
+        sheets = [sheet.astype(kind, copy=False) for sheet in sheets]
         for sheet in sheets:
-            if not sheet[layer].any():
+            if np.isin(sheet[layer], (0, value)).all():
                 sheet[layer] = value
                 break
         else:

@@ -40,6 +40,7 @@ def unified(labels: Iterable[Named]) -> Names:
         numbered = dict(zip(spellings, known, strict=True))
     else:
         numbered = {key: number for number, key in enumerate(sorted(spellings), start=1)}
+    spellings = dict(sorted(spellings.items(), key=lambda each: numbered[each[0]]))
     return Names(
         {label.name: numbered[key] for key, own in spellings.items() for label in own},
         {numbered[key]: _shown(own[0].name, numbered[key]) for key, own in spellings.items()},

@@ -16,6 +16,8 @@ from universeg.tuning.support import Example, SupportError
 
 _COLOUR = re.compile(r"#([0-9a-fA-F]{6})")
 _FEWEST = 3  # shades
+_MOST = 64  # labels
+_SHOWN = 8
 FOREGROUND = {
     1,
     255,
@@ -41,6 +43,12 @@ class Asked:
         Raises:
             SupportError: a name is none of those that files have.
         """
+        if not self.names and not self.values and len(known) > _MOST:
+            some = ", ".join([*known.values()][:_SHOWN])
+            raise SupportError(
+                f"The examples have {len(known)} labels; {_MOST} can be looked for at once",
+                f"Choose with --label, several times if need be: {some}, …",
+            )
         if not self.names:
             return self.values or known
         by_name = {slug(name): (value, name) for value, name in known.items()}

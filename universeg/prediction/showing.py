@@ -62,6 +62,16 @@ def label_values(mask: NDArray[Any]) -> tuple[int, ...]:
     return tuple(values)
 
 
+def layers_of(mask: NDArray[Any], shape: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:
+    """Where each label of a mask is, on a scan of a shape; see `shown`.
+
+    Raises:
+        SubjectError: see `label_values`.
+    """
+    sheets = mask.reshape(-1, *shape)
+    return {value: (sheets == value).any(axis=0) for value in label_values(mask)}
+
+
 def expect_same_size(scan: Scan, mask: NDArray[Any]) -> None:
     """Make sure that a mask, or each of several, lies on the grid of its scan.
 

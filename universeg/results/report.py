@@ -86,8 +86,8 @@ class Report:
         unknown = sum(not row.has_spacing for row in self.rows)
         notes = [f"{len(self.rows)} scans."]
         if unknown:
-            of = "They" if unknown == len(self.rows) else f"{unknown} of them"
-            notes.append(f"{of} are measured in {self.unit}: no spacing is known.")
+            of = "" if unknown == len(self.rows) else f" of {unknown}"
+            notes.append(f"Sizes{of} are in {self.unit}, as no spacing is known.")
         notes += self.notes
         notes.append("Measured with a research tool, not for diagnosis.")
         said = " ".join(notes)

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from megamedical.catalogue import strict_yaml
-from megamedical.errors import MegaMedicalError
+from megamedical.errors import MegaMedicalError, nearest
 from megamedical.files.writing import whole_file
 from megamedical.store.sampling.tasks import TaskChoice
 from universeg.training.augmentation import Augmentation
@@ -136,7 +136,7 @@ def resolve(preset: str, file: Path | None = None, changes: Sequence[str] = ()) 
         ConfigError: one does not exist, or has a value that cannot be.
     """
     if preset not in presets():
-        raise ConfigError(f"There is no preset {preset}", f"There are {', '.join(presets())}.")
+        raise ConfigError(f"There is no preset {preset}", nearest(preset, presets()))
     settings = _changed({}, _parsed((_PRESETS / f"{preset}.yaml").read_bytes(), preset))
     if file is not None:
         if not file.is_file():
@@ -178,7 +178,7 @@ def _in_words(fault: Mapping[str, Any]) -> str:
     known: Any = Config
     for part in fault["loc"][:-1]:
         known = known.model_fields[part].annotation
-    return f"there is no such setting, but {', '.join(known.model_fields)}"
+    return f"there is no such setting. {nearest(str(fault['loc'][-1]), known.model_fields)}"
 
 
 def _parsed(text: str | bytes, source: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from megamedical.errors import nearest
 from universeg.network.universeg import UniverSeg
 from universeg.weights.card import ModelCard
 from universeg.weights.claims import ANEW, ModelError, WeightsError, fitting, short
@@ -124,7 +125,7 @@ def _entry(name: str) -> EntryPoint:
     """Where the model of a name is to be had."""
     entries = list(entry_points(group=_GROUP, name=name))
     if not entries:
-        raise ModelError(f"There is no model {name}", f"There are {', '.join(model_names())}.")
+        raise ModelError(f"There is no model {name}", nearest(name, model_names()))
     if len(entries) > 1:
         packages = sorted(entry.dist.name for entry in entries if entry.dist)
         raise ModelError(

@@ -257,6 +257,7 @@ class TestAStore:
         kinds = {path.name for path in built.store.rglob("*") if path.is_file()}
         assert {name for name in kinds if not name.isdecimal()} == {
             "zarr.json",
+            "croissant.json",
             ".lock",
             *(f"{name}.parquet" for name in COLUMNS),
         }

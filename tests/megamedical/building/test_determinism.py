@@ -104,7 +104,7 @@ def test_a_killed_build_with_workers_is_taken_up_again(mirror, built, tmp_path):
     assert contents(store) == contents(built.store)
 
 
-@pytest.mark.parametrize("steps", [0, 3, 8, 10, 12, 14, 16, 18, 20, 22, 23, 24, 25])
+@pytest.mark.parametrize("steps", [0, 3, 8, 10, 12, 14, 16, 18, 20, 22, 23, 24, 25, 26])
 def test_a_store_is_the_old_or_the_new_one_wherever_a_build_is_cut_off(
     mirror, few, tmp_path, monkeypatch, steps
 ):
@@ -127,7 +127,7 @@ def test_a_store_is_the_old_or_the_new_one_wherever_a_build_is_cut_off(
     build_miniatures(*FEW, store=store, mirror=mirror)
 
     assert contents(store) == few
-    assert bool(is_cut_off) == (steps < 25)
+    assert bool(is_cut_off) == (steps < 26)
 
 
 def fail_after(monkeypatch, steps: int) -> list[str]:

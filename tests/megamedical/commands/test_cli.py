@@ -128,6 +128,7 @@ class TestList:
             (["--commercial", "--modality", "mri"], ["msd", "sunnybrook"], ["acdc", "chaos"]),
             (["--role", "train", "--access", "dead"], ["isles2017"], ["acdc", "sunnybrook"]),
             (["chaos", "acdc", "--modality", "ct"], ["chaos"], ["acdc", "lits"]),
+            (["--size", "30MB"], ["wbc", "stare"], ["acdc", "chaos", "synthetic"]),
         ],
     )
     def test_chooses_by_what_a_dataset_has(self, megamedical, options, has, lacks):
@@ -141,6 +142,29 @@ class TestList:
         result = megamedical("list", "--manifests", tmp_path / "none")
         assert result.exit_code == 1
         assert f"ManifestError: {tmp_path / 'none'} is not a folder" in result.stderr
+
+
+class TestPlan:
+    def test_chooses_as_list_does(self, megamedical):
+        options = ("--modality", "fundus", "--access", "open", "--size", "1GB")
+        planned = json.loads(megamedical("plan", *options, "--json").stdout)
+        assert [each["dataset"] for each in planned["datasets"]] == listed(megamedical, *options)
+        none = megamedical("plan", "wbc", "--modality", "ct")
+        assert none.exit_code == 1
+        assert "None of 1 datasets has all of that" in none.stderr
+
+    def test_refuses_what_is_no_size(self, megamedical):
+        refused = megamedical("plan", "--size", "3 parsecs")
+        assert refused.exit_code == 1
+        assert "3 parsecs is no size" in refused.stderr
+
+    @pytest.mark.parametrize("command", ["plan", "download", "build"])
+    def test_a_mirror_that_is_not_there_is_said_at_once(self, megamedical, command, tmp_path):
+        none = tmp_path / "none"
+        refused = megamedical(command, "wbc", "--mirror", none, "--store", tmp_path / "store")
+        assert refused.exit_code == 1
+        assert f"The mirror {none} is not a folder" in refused.stderr
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestBuild:

@@ -35,6 +35,23 @@ def test_the_name_of_a_step_is_shown_as_it_is():
     assert f"{BRACKETS}s" in spoken(Bars, f"{BRACKETS}s")
 
 
+@pytest.mark.parametrize("kind", [Bars, Lines])
+def test_a_unit_may_name_a_file(kind):
+    console = Console(file=(said := StringIO()), width=150)
+    with kind(console).stage("Predict", 2, "slices of [red]{0}.nii") as step:
+        step()
+    assert "slices of [red]{0}.nii" in said.getvalue()
+
+
+def test_in_a_log_it_is_said_how_long_the_rest_takes(monkeypatch):
+    clock = itertools.count(0, 30)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    console = Console(file=(said := StringIO()))
+    with Lines(console).stage("Predict", 5, "slices") as step:
+        step()
+    assert said.getvalue().startswith("Predict: 1 of 5 slices, about 4 min left")
+
+
 @pytest.mark.parametrize(("seconds", "count"), [(0, 1), (11, 3)])
 def test_how_far_it_is_is_said_once_for_each_number(monkeypatch, seconds, count):
     clock = itertools.count(0, seconds)

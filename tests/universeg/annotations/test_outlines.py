@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -69,6 +69,7 @@ class TestLabelMe:
             {"label": "disc", "points": [[45, 20], [53, 20]], "shape_type": "circle", **flat},
             {"label": "corner", "points": [[4, 3], [0, 0]], "shape_type": "rectangle", **flat},
             {"label": "box", "points": [[1, 1], [9, 9]], "shape_type": "line", **flat},
+            {"label": "__ignore__", "points": CORNERS, "shape_type": "polygon", **flat},
             {
                 **flat,
                 "label": "painted",
@@ -93,7 +94,9 @@ class TestLabelMe:
         np.testing.assert_array_equal(layers["disc"], ROUND)
         assert layers["corner"].sum() == 12 and layers["corner"][:3, :4].all()
         assert layers["painted"].sum() == 8 and layers["painted"][30:34, [50, 52]].all()
-        assert annotations.notes == ["a.json holds what covers no area and is left out: 1 × line"]
+        assert annotations.notes == [
+            "a.json holds what is no area of a label, and left out: 1 × line, 1 × __ignore__"
+        ]
 
     def test_a_picture_of_another_size_is_refused(self, tmp_path):
         shape = {"label": "box", "points": CORNERS, "shape_type": "polygon"}
@@ -174,7 +177,7 @@ class TestCoco:
             drawn(tmp_path / "a.json", coco([segmentation]))
 
     def test_painting_over_and_over_is_refused(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("universeg.annotations.drawing._MOST_PAINTED", 10_000)
+        monkeypatch.setattr("universeg.annotations.drawing._MOST_WORK", 10_000)
         whole = [0.0, 0.0, 60.0, 0.0, 60.0, 40.0, 0.0, 40.0]
         with pytest.raises(SubjectError, match="again and again"):
             drawn(tmp_path / "a.json", coco([[whole]] * 9))
@@ -425,3 +428,50 @@ def test_labels_that_overlap_keep_all_their_pixels(tmp_path):
     layers, _, _ = drawn(tmp_path / "a.json", {"shapes": shapes, "imagePath": "a.png"})
     np.testing.assert_array_equal(layers["outer"], BOX)
     np.testing.assert_array_equal(layers["inner"], BOX & ~HOLE)
+
+
+WHOLE = [
+    {"shapes": [{"label": "a", "points": CORNERS, "shape_type": "polygon"},
+                {"label": "b", "points": [[1, 1], [3, 3]], "shape_type": "mask",
+                 "mask": png(np.ones((3, 3), bool))}],
+     "imagePath": "a.png", "imageHeight": 40, "imageWidth": 60},
+    coco([[[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]], {"counts": [2400], "size": [40, 60]}]),
+    {"type": "FeatureCollection",
+     "features": [feature({"type": "Polygon", "coordinates": [RING, INSIDE]}, TUMOR)]},
+    {"_via_img_metadata": via([REGION, CIRCLE]), "_via_attributes": {"region": {"Class": {}}}},
+]  # fmt: skip
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(allow_nan=False),
+    st.text(max_size=5), st.just([]), st.just({}), st.just([[[]]]), st.just({"name": 5}),
+)  # fmt: skip
+
+
+@st.composite
+def mutated(draw):
+    """What a program writes, with one thing in it that no program writes."""
+    said = json.loads(json.dumps(draw(st.sampled_from(WHOLE))))
+    place = said
+    while True:
+        keys = [*place] if isinstance(place, dict) else [*range(len(place))]
+        key = draw(st.sampled_from(keys))
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or draw(st.booleans()):
+            place[key] = draw(ODD)
+            return said
+        place = inner
+
+
+@given(said=mutated())
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_a_file_says_it_is_read_or_refused(tmp_path, said):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(said))
+    try:
+        _, annotations = read_annotations(path)
+        values = unified(annotations.named()).values
+        for drawing in annotations.drawings:
+            assert label_maps(drawing, SHAPE, values).shape[-2:] == SHAPE
+    except SubjectError as error:
+        assert error.reason or isinstance(error, NotAnnotations)

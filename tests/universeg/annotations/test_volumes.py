@@ -23,7 +23,7 @@ BALL = ((np.indices(SHAPE) - np.reshape([4, 11, 9], (3, 1, 1, 1))) ** 2).sum(axi
 CORE = ((np.indices(SHAPE) - np.reshape([4, 11, 9], (3, 1, 1, 1))) ** 2).sum(axis=0) < 6
 SCAN = (np.random.default_rng(0).integers(0, 99, SHAPE) + 900 * BALL).astype(np.int16)
 SAID = {
-    "PatientName": "A", "PatientID": "1", "PatientBirthDate": "", "PatientSex": "",
+    "PatientName": "A^B", "PatientID": "1", "PatientBirthDate": "", "PatientSex": "",
     "StudyInstanceUID": "1.2", "StudyID": "1", "StudyDate": "", "StudyTime": "",
     "AccessionNumber": "", "ReferringPhysicianName": "", "FrameOfReferenceUID": "1.2.4",
     "Modality": "CT",
@@ -162,7 +162,7 @@ class TestSlicer:
         assert (first == 1).any()
 
 
-def dicom_seg(path, series, masks):
+def dicom_seg(path, series, masks, kind="BINARY"):
     """A DICOM SEG of masks (k, j, i) by name, as highdicom writes it."""
     hd = pytest.importorskip("highdicom")
     volume = read_volume(series)
@@ -182,10 +182,13 @@ def dicom_seg(path, series, masks):
         )
         for number, name in enumerate(masks, start=1)
     ]
+    layers = np.stack([*masks.values()], axis=-1).astype(np.uint8)
+    layers = layers.astype(np.float32) if kind == "FRACTIONAL" else layers
+    pixels = sum(n * mask.astype(np.uint8) for n, mask in enumerate(masks.values(), start=1))
     made = hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=np.stack([*masks.values()], axis=-1).astype(np.uint8),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        pixel_array=pixels if kind == "LABELMAP" else layers,
+        segmentation_type=hd.seg.SegmentationTypeValues[kind],
         segment_descriptions=segments,
         series_instance_uid=hd.UID(),
         series_number=9,
@@ -247,6 +250,15 @@ class TestDicomSeg:
         found = seen(path, read_volume(series), BALL)
         np.testing.assert_array_equal(found["ball"], BALL)
         np.testing.assert_array_equal(found["core"], CORE)
+
+    @pytest.mark.parametrize("kind", ["FRACTIONAL", "LABELMAP"])
+    def test_other_kinds_of_segments(self, tmp_path, kind):
+        series = write_series(tmp_path / "ct", SCAN, **SAID)
+        masks = {"ring": BALL & ~CORE, "core": CORE}
+        path = dicom_seg(tmp_path / "s.dcm", series, masks, kind)
+        found = seen(path, read_volume(series), BALL)
+        for name, mask in masks.items():
+            np.testing.assert_array_equal(found[name], mask)
 
     @pytest.mark.parametrize(
         "place", ["support/masks/p1.dcm", "support/images/p1/seg.dcm", "support/segs/any/1.dcm"]

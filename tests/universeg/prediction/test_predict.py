@@ -1,6 +1,9 @@
 """The command on files: what goes in comes out on its own grid, and every trouble is explained."""
 
+import csv
 import itertools
+import json
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -305,6 +308,49 @@ def test_it_says_how_far_it_is(predict, pictures):
     lines = predict().output.splitlines()
     assert any(line.startswith("Read: 2 of 2 examples") for line in lines)
     assert any(line.startswith("Predict: 3 of 3 files") for line in lines)
+
+
+def test_of_a_volume_it_says_which_slice(predict, volumes, tmp_path):
+    volume(tmp_path / "query/q.nii.gz", picture(ball((20, 40, 40))).astype(np.int16))
+    said = predict().output
+    assert "Predict: 20 of 20 slices of q.nii.gz (1 of 1)" in said
+    assert "Expect: " in said
+
+
+def test_a_report_and_a_table_say_what_was_found(predict, pictures, tmp_path):
+    files = ["--report", tmp_path / "report.html", "--csv", tmp_path / "report.csv"]
+    assert predict([*files, "--label", "255=cell"]).exit_code == 0
+    found = list(csv.DictReader((tmp_path / "report.csv").read_text("utf-8-sig").splitlines()))
+    assert [row["scan"] for row in found] == ["a", "b", "c"]
+    for row in found:
+        mask = read(tmp_path / "out" / f"{row['scan']}.png")
+        assert (row["label"], int(row["pixels"])) == ("cell", np.count_nonzero(mask))
+        assert (row["area_mm2"], row["objects"]) == ("", "1")
+        assert 0.9 < float(row["expected_dice"]) <= 1
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<img") == 3 and "no spacing is known" in page
+
+
+def test_neither_takes_the_place_of_what_is_read(predict, pictures, tmp_path):
+    result = predict(["--csv", tmp_path / "support/masks/0.png"])
+    assert result.exit_code == 1
+    assert "is read, and would be overwritten" in result.output
+
+
+def test_annotations_of_another_program_are_examples(predict, pictures, tmp_path):
+    rows, columns = np.nonzero(blob((90, 121)))
+    top, left, bottom, right = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+    shutil.rmtree(tmp_path / "support/masks")
+    corners = [[int(left), int(top)], [int(right), int(bottom)]]
+    shape = {"label": "Cell", "points": corners, "shape_type": "rectangle"}
+    said = {"shapes": [shape], "imagePath": "0.png", "imageHeight": 90, "imageWidth": 121}
+    (tmp_path / "support/images/0.json").write_text(json.dumps(said))
+    result = predict(["--label", "cell", "--summary", tmp_path / "s.json"], query="query/a.png")
+    assert result.exit_code == 0, result.output
+    assert "Examples: 1, drawn in LabelMe" in result.output
+    assert "Labels: 1 = Cell" in result.output
+    assert json.loads((tmp_path / "s.json").read_text())["values"] == {"1": "Cell"}
+    assert set(np.unique(read(tmp_path / "out/a.png"))) == {0, 1}
 
 
 def test_what_has_no_partner_is_named_and_no_failure(predict, pictures, tmp_path):

@@ -116,7 +116,7 @@ def test_another_model_does_not_take_the_architecture_of_the_preset():
             "optimiser.rate",
             "learning_rate, warm_up, decay, clip, weight_",
         ),
-        ("tasks.role=[train]", "tasks.role", "roles, include, exclude, unseen"),
+        ("tasks.role=[train]", "tasks.role", "Did you mean roles?"),
         ("augmentation.task.affine.turn=3", "augmentation.task.affine.turn", "degrees"),
         ("augmentation.picture.blur=3", "augmentation.picture", "task, image"),
         ("tasks.weights.dataste.acdc=1", "dataste", "'dataset', 'group', 'modality'"),

@@ -17,8 +17,8 @@ _DEEPEST = 8  # collections in each other
 
 def is_geojson(said: Any) -> bool:  # noqa: ANN401  (whatever a file holds)
     """Whether it is GeoJSON, or a bare list of features as older programs write."""
-    if isinstance(said, list):
-        return bool(said) and is_geojson(said[0])
+    if isinstance(said, list) and said:
+        said = said[0]
     return isinstance(said, Mapping) and said.get("type") in ("FeatureCollection", "Feature")
 
 

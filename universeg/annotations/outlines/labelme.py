@@ -15,6 +15,8 @@ from universeg.annotations.drawing import Annotations, Bitmap, Drawing, Mark, Re
 from universeg.annotations.outlines.left_out import LeftOut
 from universeg.annotations.outlines.points import box, ellipse, points_of, polygon
 
+_NO_LABELS = ("__ignore__", "_background_")  # by the convention of LabelMe's own examples
+
 
 def is_labelme(said: Any) -> bool:  # noqa: ANN401  (whatever a file holds)
     """Whether it is what LabelMe writes."""
@@ -40,11 +42,12 @@ def read_labelme(path: Path, said: Mapping[str, Any]) -> Annotations:
 def _marks(shapes: list[Any], left_out: LeftOut) -> Iterator[Mark]:
     for shape in shapes:
         kind = shape.get("shape_type") or "polygon"
-        region = _region(kind, shape)
+        label = str(shape.get("label") or "").strip()
+        region = None if label in _NO_LABELS else _region(kind, shape)
         if region:
-            yield Mark(str(shape.get("label") or "").strip(), region)
+            yield Mark(label, region)
         else:
-            left_out.count(kind)
+            left_out.count(label if label in _NO_LABELS else kind)
 
 
 def _region(kind: str, shape: Mapping[str, Any]) -> Region | None:

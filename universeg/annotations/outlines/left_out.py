@@ -22,4 +22,4 @@ class LeftOut:
         if not self._counts:
             return []
         kinds = ", ".join(f"{count} × {kind}" for kind, count in self._counts.most_common())
-        return [f"{path.name} holds what covers no area and is left out: {kinds}"]
+        return [f"{path.name} holds what is no area of a label, and left out: {kinds}"]

@@ -50,23 +50,25 @@ def _painted(
     grid, places = _grid(path, dataset, image)
     depth = max(places) + 1
     expect_volume((depth, *pixels.shape[1:]))
-    layers: dict[int, NDArray[np.bool_]] = {}
     of_frames = [_segment_of(dataset, frame) for frame in range(len(pixels))]
-    is_same = True
-    for number, value in numbers.items():
+    are_same = []
+
+    def layer_of(number: int) -> NDArray[np.bool_]:
         own = np.zeros((depth, *pixels.shape[1:]), dtype=np.uint8)
         for frame, place in enumerate(places):
             if of_frames[frame] is None:
                 own[place] |= pixels[frame] == number
             elif of_frames[frame] == number:
                 own[place] |= _is_inside(dataset, pixels[frame])
-        found, is_on_grid = placed(Volume(own, grid.directions, grid.spacing, grid.origin), image)
-        is_same &= is_on_grid
-        layer = found.astype(np.bool_)
-        layers[value] = layers[value] | layer if value in layers else layer
-    if not is_same:
+        found, is_same = placed(Volume(own, grid.directions, grid.spacing, grid.origin), image)
+        are_same.append(is_same)
+        return found.astype(np.bool_)
+
+    layers = ((value, layer_of(number)) for number, value in numbers.items())
+    labels = sheets_of(layers, image.voxels.shape)
+    if not all(are_same):
         say(f"{path.name} lies on another grid than its series: the nearest voxels are taken")
-    return sheets_of(layers, image.voxels.shape)
+    return labels
 
 
 def _pixels(path: Path, dataset: Dataset) -> NDArray[Any]:

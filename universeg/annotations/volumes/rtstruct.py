@@ -67,7 +67,7 @@ def _painted(
         layers[value] = layers[value] | layer if value in layers else layer
     if outside:
         say(f"{path.name} has {outside} contours outside of its series, which are left out")
-    return sheets_of(layers, image.voxels.shape)
+    return sheets_of(layers.items(), image.voxels.shape)
 
 
 def _names(dataset: Dataset) -> dict[int, str]:

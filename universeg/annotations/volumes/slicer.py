@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
@@ -85,25 +84,17 @@ def _painted(
 ) -> NDArray[Any]:
     """The segments on the voxels of an image; the file may hold a part of its grid only."""
     header = read_header(path)
-    layers: dict[int, NDArray[np.bool_]] = {}
     grids = _layers(path, header)
-    is_same = True
-    on_image: dict[int, NDArray[Any]] = {}
-    for segment in _segments(header, path):
-        if segment.name not in values or not grids:
-            continue
+    meant = [segment for segment in _segments(header, path) if segment.name in values and grids]
+    for segment in meant:
         if not 0 <= segment.layer < len(grids):
             raise SubjectError(
                 "read", path.name, f"has {len(grids)} layers, and {segment.name} in another one"
             )
-        if segment.layer not in on_image:
-            on_image[segment.layer], is_on_grid = placed(grids[segment.layer], image)
-            is_same &= is_on_grid
-        own = on_image[segment.layer] == segment.value
-        value = values[segment.name]
-        layers[value] = layers[value] | own if value in layers else own
-    if not is_same:
+    found = {layer: placed(grids[layer], image) for layer in {each.layer for each in meant}}
+    if not all(is_same for _, is_same in found.values()):
         say(f"{path.name} lies on another grid than its image: the nearest voxels are taken")
+    layers = ((values[each.name], found[each.layer][0] == each.value) for each in meant)
     return sheets_of(layers, image.voxels.shape)
 
 

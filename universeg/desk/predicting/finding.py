@@ -22,7 +22,7 @@ from universeg.desk.predicting.tasks import Settings
 from universeg.prediction.deciding import softmax
 from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
-from universeg.prediction.showing import label_values
+from universeg.prediction.showing import layers_of
 from universeg.tuning.finder import sigmoid
 from universeg.tuning.in_context import InContext
 from universeg.tuning.support import Example, Support
@@ -150,7 +150,7 @@ def read_support(
     for pair in find_pairs(folder).pairs:
         try:
             scan, mask = read_example(pair, say)
-            layers = {value: mask == value for value in label_values(mask)}
+            layers = layers_of(mask, scan.voxels.shape)
             seen = finder.seen(str(pair.image.path), lambda scan=scan: scan, plane)  # type: ignore[misc]
         except SubjectError as error:
             say(f"Left out: {pair.image.path.name} {error.reason}")

@@ -116,26 +116,22 @@ class Several:
         """See `Made`."""
         del volume, say
         shape = scan.voxels.shape
-        layers: dict[int, NDArray[np.bool_]] = {}
+        if self.parts[0][1] is not None:
+            named = ((value, self._read(part, shape) > 0) for part, value in self.parts if value)
+            return sheets_of(named, shape)
         together = np.zeros(shape, dtype=np.uint8)
-        for part, value in self.parts:
-            found = _labels_of(part)
-            if found.shape != shape:
-                sizes = (" x ".join(map(str, each)) for each in (found.shape, shape))
-                said = "is {}, the image {}: draw it on this image".format(*sizes)
-                raise SubjectError("match", part.path.name, said)
-            if value is None:
-                together = np.maximum(together, found)
-            else:
-                own = found > 0
-                layers[value] = layers[value] | own if value in layers else own
-        return sheets_of(layers, shape) if layers else together
+        for part, _ in self.parts:
+            together = np.maximum(together, self._read(part, shape))
+        return together
 
-
-def _labels_of(part: Input) -> NDArray[Any]:
-    try:
-        return part.read_labels()[0]
-    except SubjectError as error:
-        raise SubjectError(
-            error.stage, part.path.name, f"{part.path.name} {error.reason}"
-        ) from error
+    def _read(self, part: Input, shape: tuple[int, ...]) -> NDArray[Any]:
+        try:
+            found, _ = part.read_labels()
+        except SubjectError as error:
+            reason = f"{part.path.name} {error.reason}"
+            raise SubjectError(error.stage, part.path.name, reason) from error
+        if found.shape != shape:
+            sizes = (" x ".join(map(str, each)) for each in (found.shape, shape))
+            said = "{} is {}, the image {}: draw it on this image"
+            raise SubjectError("match", part.path.name, said.format(part.path.name, *sizes))
+        return found

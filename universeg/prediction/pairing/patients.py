@@ -8,6 +8,7 @@ from pathlib import Path
 
 from megamedical.errors import SubjectError
 from megamedical.reading.formats import suffix_of
+from megamedical.reading.library_errors import blaming
 from universeg.annotations.naming import unified
 from universeg.annotations.volumes.dicom import dicom_annotations
 from universeg.annotations.volumes.segments import Segments
@@ -65,7 +66,7 @@ def _beside(path: Path, scans: list[Input]) -> Input | None:
 def _segments_of(mask: object) -> Segments | None:
     if not isinstance(mask, Input):
         return None
-    with suppress(SubjectError):  # told when it is read
+    with suppress(SubjectError), blaming(mask.path):  # told when it is read
         if suffix_of(mask.path) in (".nrrd", ".nhdr"):
             return slicer_segments(mask.path)
         if mask.damage and mask.path.is_file():
