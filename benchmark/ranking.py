@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import isnan
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from benchmark.contamination import contamination
 from benchmark.judging.comparison import holm, paired_p_values, shared_ranks
+from benchmark.judging.labels import with_labels
 from benchmark.judging.secondary import MEASURES, best_thresholds, expectations, measured
 from benchmark.method import Track
 from benchmark.results import ENSEMBLE, OF_TASK, POOL, Provenance, ResultsError, completed
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 3  # of what an error names
-_METHOD = ["method", "version", "weights"]
 
 
 def leaderboard(
@@ -102,46 +101,6 @@ def _kinds(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, int, bool], pd.DataF
 
 def _order(track: str, size: int, is_single: bool) -> tuple[bool, bool, int]:
     return track != Track.IN_CONTEXT, is_single, -size
-
-
-def with_labels(rows: pd.DataFrame, provenance: Sequence[Provenance] = ()) -> pd.DataFrame:
-    """The rows with names of methods that tell them apart, where one has several weights.
-
-    Weights are called as they were asked for, where that tells them apart, and else by their hash.
-    The order of the rows makes no difference to the names.
-    """
-    methods = rows[_METHOD].drop_duplicates()
-    names, versions = methods["method"], methods["method"] + methods["weights"]
-    called = _names_of_weights(provenance)
-    labels = {
-        (name, version, weights): " ".join(
-            part
-            for part, is_needed in (
-                (name, True),
-                (called.get((name, weights), weights[:8]), (names == name).sum() > 1),
-                (f"v{version}", (versions == name + weights).sum() > 1),
-            )
-            if is_needed and part
-        )
-        for name, version, weights in methods.itertuples(index=False)
-    }
-    return rows.assign(
-        name=rows["method"],
-        method=[labels[key] for key in rows[_METHOD].itertuples(index=False, name=None)],
-    )
-
-
-def _names_of_weights(provenance: Sequence[Provenance]) -> dict[tuple[str, str], str]:
-    """What the weights of a method were called, where no others of it were called so."""
-    called: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for said in provenance:
-        argument = said.asked.partition(":")[2].partition("+")[0]
-        called[said.about.name, PurePath(argument).stem].add(said.about.weights)
-    return {
-        (method, weights): name
-        for (method, name), (weights, *others) in called.items()
-        if name and weights and not others
-    }
 
 
 def _expect_one_protocol(rows: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
-from benchmark.ranking import with_labels
+from benchmark.judging.labels import with_labels
 from benchmark.results import ENSEMBLE, POOL, ResultsError
 from benchmark.runner import unpacked
 from benchmark.standings import Leaderboard

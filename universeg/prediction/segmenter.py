@@ -15,7 +15,6 @@ from megamedical.processing.slicing import PICTURE
 from megamedical.reading.scan import Scan
 from megamedical.spread import spread
 from universeg.network.devices import moved, usual_device
-from universeg.network.universeg import UniverSeg
 from universeg.prediction.deciding import Cleaning, Prediction, decide, softmax
 from universeg.prediction.frame import RESOLUTION, Ends, Frame, intensity_rule, planes_of
 from universeg.prediction.labels import with_one_foreground
@@ -28,8 +27,7 @@ from universeg.tuning.in_context import InContext
 from universeg.tuning.left_out import Stage, unwatched
 from universeg.tuning.likeness import Likeness
 from universeg.tuning.support import Support, SupportError
-from universeg.weights.claims import WeightsError
-from universeg.weights.models import load_model, resolution_of
+from universeg.weights.models import load_for_prediction
 
 _AT_ONCE = {"cpu": 8}  # queries in one batch; few where each takes long, so that one sees it
 _AT_ONCE_ELSEWHERE = 16
@@ -88,12 +86,7 @@ class Segmenter:
         if isinstance(weights, nn.Module):
             model, self.resolution = weights, RESOLUTION
         else:
-            model, self.resolution = load_model(weights), resolution_of(weights)
-            if isinstance(model, UniverSeg) and self.resolution % model.architecture.stride:
-                raise WeightsError(
-                    f"{weights} takes no slices of {self.resolution} pixels, as its card has it",
-                    f"Give weights for a multiple of {model.architecture.stride}.",
-                )
+            model, self.resolution = load_for_prediction(weights)
         self.device = device or usual_device()
         self.model = moved(model.eval(), self.device)
         self.support_size = support_size

@@ -70,6 +70,22 @@ def load_model(weights: str | Path) -> nn.Module:
     )
 
 
+def load_for_prediction(weights: str | Path) -> tuple[nn.Module, int]:
+    """A trained model, and the pixels of a side of the slices that it is to be shown.
+
+    Raises:
+        WeightsError, ModelError, Unobtainable: see `load_model` and `resolution_of`; or the network
+            takes no slices of the size that its card says.
+    """
+    model, resolution = load_model(weights), resolution_of(weights)
+    if isinstance(model, UniverSeg) and resolution % model.architecture.stride:
+        raise WeightsError(
+            f"{weights} takes no slices of {resolution} pixels, as its card has it",
+            f"Give weights for a multiple of {model.architecture.stride}.",
+        )
+    return model, resolution
+
+
 def resolution_of(weights: str | Path) -> int:
     """The pixels of a side of the slices that weights were trained on, as their card has it.
 
