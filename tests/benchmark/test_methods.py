@@ -223,10 +223,13 @@ def test_all_methods_have_names_and_those_without_weights_can_be_made():
 
 
 def test_a_method_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(MethodError, match="no method unet") as error:
-        make_method("unet")
+    with pytest.raises(MethodError, match="no method qqq") as error:
+        make_method("qqq")
     assert "mean-mask" in error.value.remedy
     assert "registration" in error.value.remedy
+    with pytest.raises(MethodError) as error:
+        make_method("mean-maks")
+    assert error.value.remedy == "Did you mean mean-mask?"
 
 
 @pytest.mark.parametrize("asked", ["panet", "nearest:3", "supervised:600"])

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,14 +16,6 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     "workers start": lambda folder: any(workers_of(folder)),
     "subjects are processed": lambda folder: any((folder / "raw").rglob("*.npz")),
 }
-
-
-@pytest.fixture(autouse=True)
-def _interrupts_are_heard() -> Iterator[None]:
-    """Also where the tests run in the background of a shell, and so are told to ignore them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def workers_of(folder: Path) -> list[psutil.Process]:

@@ -78,6 +78,7 @@ FILES = (
     "synthetic/{group}/images/c/0/0/0",
     "synthetic/{group}/masks/zarr.json",
     "synthetic/{group}/masks/c/0/0/0",
+    "croissant.json",
 )
 
 

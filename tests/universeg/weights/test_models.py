@@ -85,8 +85,8 @@ def test_weights_without_a_card_are_loaded(tmp_path):
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(ModelError, match="no model unet") as error:
-        make_model("unet", {})
+    with pytest.raises(ModelError, match="no model qqq") as error:
+        make_model("qqq", {})
     assert "universeg" in error.value.remedy
     assert "line" in error.value.remedy
 
