@@ -103,7 +103,8 @@ def test_whatever_file_is_damaged_the_same_build_mends_it(whole, folder, name, h
     report = build_drawn(folder, listener=heard)
     assert report.is_complete
     assert contents(folder / "store") == contents(whole / "store")
-    assert any("made anew" in line for line in heard.lines)
+    is_derived = name == "croissant.json"  # from the tables, and written without a word
+    assert is_derived or any("made anew" in line for line in heard.lines)
     assert all(group.was_there for group in build_drawn(folder).groups)
 
 
