@@ -30,6 +30,7 @@ import pandas as pd
 
 from benchmark.board import wording
 from benchmark.board.tables import markdown_table
+from benchmark.judging.labels import with_labels
 from benchmark.ranking import leaderboard
 from benchmark.results import ENSEMBLE, read_results
 from benchmark.standings import Leaderboard
@@ -231,7 +232,7 @@ def tables(weights: dict[str, Path], work: Path) -> Iterator[tuple[str, str]]:
     yield "methods", markdown_table(*methods(board)) + made_of
     yield "sizes", markdown_table(*sizes(board)) + made_of
     yield "published", markdown_table(*published(board)) + made_of
-    yield "time", markdown_table(*times(rows, board)) + made_of
+    yield "time", markdown_table(*times(with_labels(rows, provenance), board)) + made_of
     said = [f"- {name}: {value}" for name, value in wording.origin(board)]
     yield "origin", "\n".join(said)
 
