@@ -163,7 +163,15 @@ def test_netpbm_is_read_as_it_is_written(tmp_path, most, is_text):
 @pytest.mark.parametrize("bits", [2, 4])
 def test_labels_of_few_bits_are_not_stretched(tmp_path, bits):
     labels = GREYS % (1 << bits)
-    tifffile.imwrite(tmp_path / "a.tif", labels, bitspersample=bits)
+    each = np.unpackbits(labels[..., None], axis=-1)[..., -bits:].reshape(len(labels), -1)
+    width = labels.shape[1]
+    path = tiff(tmp_path / "a.tif", np.packbits(each, axis=1), 1, 1)
+    content = path.read_bytes()
+    for tag, was, meant in ((256, -(-width * bits // 8), width), (258, 8, bits)):
+        entry = struct.pack("<HHII", tag, 4, 1, was)
+        assert entry in content
+        content = content.replace(entry, struct.pack("<HHII", tag, 4, 1, meant))
+    path.write_bytes(content)
     np.testing.assert_array_equal(read_label_values(tmp_path / "a.tif", 2), labels)
 
 

@@ -87,7 +87,7 @@ def test_a_build_reads_it(tmp_path):
 
 
 def test_a_prediction_reads_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(segmenter, "load_model", lambda _: Bright())
+    monkeypatch.setattr(segmenter, "load_for_prediction", lambda _: (Bright(), 128))
     for number in range(2):
         image, mask = ball(number)
         write_toy(tmp_path / f"support/images/c{number}.toy", image)

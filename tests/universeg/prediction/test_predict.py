@@ -36,7 +36,7 @@ real = [
 @pytest.fixture(autouse=True)
 def bright(monkeypatch):
     """In place of a trained network, one that finds what is bright."""
-    monkeypatch.setattr(segmenter, "load_model", lambda _: Bright())
+    monkeypatch.setattr(segmenter, "load_for_prediction", lambda _: (Bright(), 128))
 
 
 @pytest.fixture
