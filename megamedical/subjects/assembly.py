@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,21 +114,23 @@ class Assembly:
         array = Pattern(mask.array).fill(self._subject.fields)
         if file.suffix.lower() == ".json":
             return read_run_lengths(file, array, str(name)).astype(np.uint8)
-        channel = name if isinstance(name, int) else mask.channel
         if self._group.dimension == 3:
             read = self._ahead.pop(file, lambda: self._mask_volume(file, name))
             return labels_of(self._on_axes(self._placed(read())), file)
         if self._group.mask.decode == "contours":
             return self._drawn(file, self.scan.voxels.shape)
-        part = Part(array, self._mask_frame, channel)
+        part = Part(array, self._mask_frame, self._mask_channel(name))
         if part == Part():
             return read_label_values(file, 2, set_bit(self._group))
         return whole_numbers(read_picture_part(file, part), file, set_bit(self._group))
 
     def _mask_volume(self, file: Path, name: str | int | None) -> Volume:
         """A mask on the axes of its file: the channel of that number, or the one that is meant."""
-        channel = name if isinstance(name, int) else self._group.mask.channel
+        channel = self._mask_channel(name)
         return read_volume(file, channel if isinstance(channel, int) else self._moment)
+
+    def _mask_channel(self, name: str | int | None) -> int | Literal["any"] | None:
+        return name if isinstance(name, int) else self._group.mask.channel
 
     def _placed(self, mask: Volume) -> Volume:
         """A mask where it lies: where its header says, unless the manifest knows better."""

@@ -41,7 +41,7 @@ def without_spacing(header: Mapping[str, Any], size: Sequence[int]) -> str:
     steps = np.asarray(header["pixdim"], dtype=np.float64)[1:4]
     is_said = np.isfinite(steps) & (steps != 0)
     if "sform_code" in header and int(header["sform_code"]) > 0:
-        sform = np.array([header[f"srow_{axis}"] for axis in "xyz"], dtype=np.float64)
+        sform = _sform(header)
         is_said |= (sform[:, :3] ** 2).sum(axis=0) > 0
     lengths = zip("ijk", is_said, size, strict=True)
     return " and ".join(axis for axis, said, length in lengths if not said and length > 1)
@@ -54,7 +54,7 @@ def _matrix(header: Mapping[str, Any], steps: NDArray[np.float64]) -> NDArray[np
         int(header[code]) if has_forms else 0 for code in ("sform_code", "qform_code")
     )
     if by_sform > 0:
-        sform = np.array([header[f"srow_{axis}"] for axis in "xyz"], dtype=np.float64)
+        sform = _sform(header)
         if by_qform <= 0 or (by_sform == _SCANNER and _is_straight(sform[:, :3])):
             return sform
     if by_qform > 0:
@@ -65,6 +65,10 @@ def _matrix(header: Mapping[str, Any], steps: NDArray[np.float64]) -> NDArray[np
 def _is_straight(matrix: NDArray[np.float64]) -> bool:
     axes = matrix / np.sqrt((matrix**2).sum(axis=0))
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= _ASKEW)
+
+
+def _sform(header: Mapping[str, Any]) -> NDArray[np.float64]:
+    return np.array([header[f"srow_{axis}"] for axis in "xyz"], dtype=np.float64)
 
 
 def _qform(header: Mapping[str, Any], steps: NDArray[np.float64]) -> NDArray[np.float64]:
