@@ -64,9 +64,14 @@ class Stop:
 
 @dataclass(frozen=True)
 class Ready:
-    """The process has begun; `values` are the labels of the examples, `notes` what is said."""
+    """The process has begun; `notes` is what is said.
 
-    values: Sequence[int] = ()
+    `names` are the labels of the examples by their values, empty where files have no name for one;
+    `colours` has those that files give.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, str] = field(default_factory=dict)
     examples: int = 0
     notes: Sequence[str] = ()
 

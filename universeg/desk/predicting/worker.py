@@ -54,7 +54,8 @@ class _Worker:
     def __post_init__(self) -> None:
         notes: list[str] = []
         self.examples = Examples(self.place, notes.append)
-        self.ready = Ready(self.examples.values, len(self.examples.given), notes)
+        own = self.examples
+        self.ready = Ready(own.names, own.colours, len(own.given), notes)
 
     def do(self, task: Task) -> None:
         stopped = False
@@ -69,6 +70,7 @@ class _Worker:
         support = self.examples.of(task.support, task.plane, lambda: self._alive(0.0))
         seen: dict[str, SeenScan] = {}
         for identity in task.scans:
+            self._alive(0.0)
             try:
                 seen[identity] = self.examples.seen(identity, task.plane)
             except SubjectError as error:
