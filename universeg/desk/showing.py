@@ -102,6 +102,7 @@ class Shelf:
         """An empty shelf."""
         self._kept: OrderedDict[str, Shown] = OrderedDict()
         self._lock = Lock()
+        self._reading = Lock()
 
     def of(self, entry: Entry) -> Shown:
         """A scan, read if it is not in memory.
@@ -109,15 +110,26 @@ class Shelf:
         Raises:
             SubjectError: it cannot be read, or shown.
         """
-        with self._lock:  # one is read at a time, so that memory is bounded
-            if entry.identity in self._kept:
-                self._kept.move_to_end(entry.identity)
-                return self._kept[entry.identity]
-            while len(self._kept) >= _KEPT:
-                self._kept.popitem(last=False)
+        if found := self.kept(entry):  # nobody waits here while another one is read
+            return found
+        with self._reading:  # one is read at a time, so that memory is bounded
+            if found := self.kept(entry):
+                return found
+            with self._lock:
+                while len(self._kept) >= _KEPT:
+                    self._kept.popitem(last=False)
             shown = read_shown(entry)
-            self._kept[entry.identity] = shown
+            with self._lock:
+                self._kept[entry.identity] = shown
             return shown
+
+    def kept(self, entry: Entry) -> Shown | None:
+        """A scan, if it is in memory."""
+        with self._lock:
+            if entry.identity not in self._kept:
+                return None
+            self._kept.move_to_end(entry.identity)
+            return self._kept[entry.identity]
 
 
 def read_shown(entry: Entry) -> Shown:

@@ -103,7 +103,7 @@ def _serve_scans(app: FastAPI, desk: Desk, agenda: Agenda, tunings: Tunings) -> 
     @app.get("/api/scans/{identity}/masks/{plane}/{index}")
     def masks(identity: str, plane: str, index: int, found: bool = False) -> Response:
         record = desk.record(identity)
-        shape = desk.shown(identity).shape
+        shape = desk.shape(identity)
         with record.lock:
             standing = record.standing
             told = {"x-revision": str(standing.revision), "x-version": str(standing.version)}
