@@ -19,6 +19,7 @@ from universeg.desk.masks import Masks
 from universeg.desk.predicting.confidence import Sums, most_likely
 from universeg.desk.predicting.learnt import Learnt
 from universeg.desk.predicting.tasks import Settings
+from universeg.network.devices import moved, usual_device
 from universeg.prediction.deciding import softmax
 from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
@@ -61,11 +62,12 @@ class Finder:
 
         Raises:
             WeightsError: there are no such weights.
-            MegaMedicalError: there is no such range of intensities.
+            MegaMedicalError: there is no such device, or range of intensities.
         """
         self._settings = settings
+        self.device = settings.device or usual_device()
         self._rule = intensity_rule(settings.window, settings.percentiles)
-        self.network = load_universeg(settings.weights).eval().to(settings.device)
+        self.network = moved(load_universeg(settings.weights).eval(), self.device)
         self._seen: OrderedDict[str, SeenScan] = OrderedDict()
         self._shown: InContext | None = None
 
@@ -109,7 +111,7 @@ class Finder:
         `alive` is told the share that is done, again and again; what it raises ends the work.
         """
         labels = shown.support.labels
-        finder = learnt.finder(shown, self._settings.device) if learnt else shown
+        finder = learnt.finder(shown, self.device) if learnt else shown
         total = sum(len(scan.planes) for scan in seen)
         done = 0
         for scan in seen:

@@ -14,14 +14,14 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person chose when the desk was opened."""
+    """What a person chose when the desk was opened; no `device` is the usual one."""
 
     weights: str
     window: Ends | None = None
     percentiles: Ends | None = None
     support_size: int = 16
     plane: str = "axial"
-    device: str = "cpu"
+    device: str = ""
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,12 @@ class _Worker:
     def _learnt(self, number: int) -> Learnt | None:
         """What a tuning has come to; nothing, where it cannot be used, which is said."""
         if number and number not in self.tuned:
-            settings, network = self.place.settings, self.examples.finder.network
-            weights = digest_of(settings.weights)
+            finder = self.examples.finder
+            weights = digest_of(self.place.settings.weights)
             self.tuned = {number: None}
             try:
                 file = self.place.tuned(number)
-                self.tuned[number] = Learnt.load(file, network, weights, settings.device)
+                self.tuned[number] = Learnt.load(file, finder.network, weights, finder.device)
             except MegaMedicalError as error:
                 self.conversation.send(Spoilt(str(error)))
         return self.tuned.get(number)
