@@ -5,8 +5,8 @@ Anything that cannot be is refused with the file's name, the place in it, and wh
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ def read_manifest(path: Path) -> DatasetManifest:
             names the file, the place in it, and what to write instead.
     """
     try:
-        content: Any = strict_yaml.read(path)
+        manifest = _of(strict_yaml.read_bytes(path))
     except FileNotFoundError as error:
         raise ManifestError(f"There is no manifest at {path}", "Name a YAML file.") from error
     except OSError as error:
@@ -38,8 +38,6 @@ def read_manifest(path: Path) -> DatasetManifest:
             f"{path} is not YAML: {error}",
             "Put text with braces or colons in quotes, and name each key once.",
         ) from error
-    try:
-        manifest = DatasetManifest.model_validate(content)
     except ValidationError as error:
         found = error.errors()
         lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in found[:_SHOWN]]
@@ -51,6 +49,11 @@ def read_manifest(path: Path) -> DatasetManifest:
             f"{path} says `id: {manifest.id}`", f"Name the file {manifest.id}.yaml."
         )
     return manifest
+
+
+@lru_cache(maxsize=512)  # a process that builds often reads the same manifests each time
+def _of(content: bytes) -> DatasetManifest:
+    return DatasetManifest.model_validate(strict_yaml.load(content))
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -31,8 +31,17 @@ def read(path: Path) -> Any:  # noqa: ANN401
         OSError: it cannot be read.
         yaml.YAMLError: see `load`.
     """
+    return load(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, or so many of them that `load` refuses it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
-        return load(file.read(MOST_BYTES + 1))
+        return file.read(MOST_BYTES + 1)
 
 
 def load(content: str | bytes) -> Any:  # noqa: ANN401

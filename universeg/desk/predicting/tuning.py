@@ -116,15 +116,20 @@ class Tunings:
         with self._lock:
             if self._process is not process:
                 return  # it was given up
+            if isinstance(said, Tuned) and said.gain > 0:
+                try:
+                    self._keep(TunedNote(number=asked.number, **vars(said)))
+                except OSError as error:
+                    said = Unable(f"It could not be kept: {error.strerror or error}", "Make room.")
             self._process, self._last = None, said
-        before = self._desk.notes.tuned
-        if isinstance(said, Tuned) and said.gain > 0:
-            note = TunedNote(number=asked.number, **vars(said))
-            self._desk.set_tuned(note)
-            if before:
-                with suppress(OSError):
-                    self._place.tuned(before.number).unlink(missing_ok=True)
         self._desk.changed()
+
+    def _keep(self, note: TunedNote) -> None:
+        before = self._desk.notes.tuned
+        self._desk.set_tuned(note)
+        if before:
+            with suppress(OSError):
+                self._place.tuned(before.number).unlink(missing_ok=True)
 
 
 def _dice(said: Tuned | TunedNote) -> dict[str, float | None]:

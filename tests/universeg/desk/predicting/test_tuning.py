@@ -136,6 +136,18 @@ class TestLearnt:
 
 
 class TestTunings:
+    def test_a_full_disk_ends_it_in_words(self, tmp_path, monkeypatch):
+        desk = desk_of(tmp_path)
+        tunings = Tunings(desk, place_of(desk), made_tunings.brings)
+
+        def no_room(note):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(desk, "set_tuned", no_room)
+        tunings.begin(1.0, 2)
+        told = ended(tunings)
+        assert "No space left" in told["problem"] and told["last"] is told["kept"] is None
+
     def test_what_pays_is_used_and_can_be_taken_back(self, tmp_path):
         desk = desk_of(tmp_path)
         tunings = Tunings(desk, place_of(desk), made_tunings.brings)
