@@ -75,6 +75,8 @@ class _Worker:
                 seen[identity] = self.examples.seen(identity, task.plane)
             except SubjectError as error:
                 yield Found(identity, reason=error.reason)
+            except Exception as error:  # what is wrong with one scan does not end the others
+                yield Found(identity, reason=f"{type(error).__name__}: {error}")
         if task.drawn and seen:
             ((identity, scan),) = seen.items()
             masks = self.examples.masks(identity)

@@ -198,6 +198,10 @@ def _explain(app: FastAPI) -> None:
         first = error.errors()[0]
         return _said(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
+    @app.exception_handler(Exception)
+    def on_fault(_: Request, error: Exception) -> Response:
+        return _said(500, f"A fault of the desk itself ({type(error).__name__}: {error})")
+
     @app.exception_handler(ValueError)
     def on_value(_: Request, error: ValueError) -> Response:
         return _said(422, str(error))

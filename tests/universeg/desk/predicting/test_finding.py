@@ -254,6 +254,27 @@ def test_masks_of_1_and_of_255_show_one_label(tmp_path, network):
     assert [[*each.masks] for each in examples] == [[255], [255]]
 
 
+def test_what_is_wrong_with_one_scan_does_not_end_the_others(
+    tmp_path, network, working, monkeypatch
+):
+    desk = open_desk(write_pictures(tmp_path / "s", 3), tmp_path / "o")
+    one, two, three = desk.records
+    desk.edit(one, 0, ("2d", 0), [patch(disc())])
+    desk.finish(one, 1)
+
+    def seen(self, identity, read, plane, plain=Finder.seen):
+        if identity == two:
+            raise TypeError("so")
+        return plain(self, identity, read, plane)
+
+    monkeypatch.setattr(Finder, "seen", seen)
+    agenda, worker = Agenda(desk), working(desk)
+    agenda.begun(worker.recv())
+    carry_out(agenda, worker)
+    assert desk.records[two].standing.reason == "TypeError: so"
+    assert desk.records[three].standing.state == "predicted"
+
+
 def test_a_scan_that_cannot_be_read_says_why(tmp_path, network, working):
     desk = open_desk(write_pictures(tmp_path / "s", 3), tmp_path / "o")
     agenda, worker = Agenda(desk), working(desk)
