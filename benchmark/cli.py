@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.submission import Submission
     from megamedical.store.store import Store
 
+_ELSEWHERE = {"method", "store", "suite", "out", "support_size"}  # of the options of `run`
 _SUITE = "Its name, or its YAML file. (default: what the rows say)"
 
 app = CommandLine(
@@ -48,6 +50,7 @@ def methods() -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     method: Annotated[
         list[str],
         typer.Option(help="NAME, NAME:ARGUMENT or FILE.py:CLASS, see `methods`; may be repeated."),
@@ -70,6 +73,10 @@ def run(
         typer.Option(
             min=1, help="Supports of each task, for methods that are fitted once for all queries."
         ),
+    ] = None,
+    native: Annotated[
+        Path | None,
+        typer.Option(help="Score on the grids of scans too, by a file that `native` made."),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that share the tasks; 0 for this one alone.")
@@ -105,7 +112,11 @@ def run(
         with at_work(workers, scheduler) as team:
             for name in method:
                 heard = listener(console)
-                reports.append(evaluate(asked, opened, name, out, team, heard, limit, device))
+                reports.append(
+                    evaluate(
+                        asked, opened, name, out, team, heard, limit, device, native, _told(context)
+                    )
+                )
                 _summarise(reports[-1], console)
         for task in reports[0].missing:
             say(console, f"not in the store: {task}", "[yellow]![/] ")
@@ -113,10 +124,78 @@ def run(
             raise typer.Exit(INCOMPLETE)
 
 
+def _told(context: typer.Context) -> list[str]:
+    """The options as they were typed, but for those that stand elsewhere beside the rows."""
+    typed = [
+        param
+        for param in context.command.params
+        if param.name not in _ELSEWHERE
+        and getattr(context.get_parameter_source(str(param.name)), "name", "") == "COMMANDLINE"
+    ]
+    return [
+        _as_typed(param, value)
+        for param in typed
+        for values in [context.params[str(param.name)]]
+        for value in (values if isinstance(values, (list, tuple)) else [values])
+    ]
+
+
+def _as_typed(param: Any, value: object) -> str:  # noqa: ANN401  (Typer's own, or Click's)
+    """An option with its value; files by their names, and an address by a word."""
+    if isinstance(value, bool):
+        return (param.opts if value else param.secondary_opts)[0]
+    written = value.name if isinstance(value, Path) else str(value)
+    if "://" in written:
+        written = str(param.name).upper()
+    return f"{param.opts[0]} {shlex.quote(written)}"
+
+
 def _summarise(report: RunReport, console: Console) -> None:
     for task, reason in dict.fromkeys(report.failures):
         say(console, f"{task}: {reason}", "[red]✗[/] ")
     say(console, f"{report.rows} rows in {report.folder}")
+
+
+@app.command()
+def native(
+    store: Annotated[str, typer.Option(help="Folder or URL of the store.", metavar="PATH")],
+    suite: Annotated[str, typer.Option(help="A suite's name, or its YAML file.")] = "heldout",
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="Folder of archives, as the build had it. (default: beside the store)"),
+    ] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Folder with archives as DATASET/FILE, used first.")
+    ] = None,
+    manifests: Annotated[
+        Path | None, typer.Option(help="Folder with manifests of your own, as the build had it.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("native.parquet"),
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that share the subjects; 0 for this one alone.")
+    ] = 0,
+) -> None:
+    """Read the masks of a suite's queries again on the grids of their scans, for `run --native`.
+
+    Each is made into a slice once more, which must be what the store has.
+    """
+    with errors_explained():
+        from benchmark.native.making import make_truths
+        from benchmark.suite import load_suite
+        from megamedical.building.workers import workers as at_work
+        from megamedical.catalogue.datasets import catalog
+        from megamedical.reporting.progress import listener
+        from megamedical.store.store import open_store
+
+        asked, opened, console = load_suite(suite), open_store(store), terminal()
+        with at_work(workers) as team:
+            found = make_truths(
+                asked, opened, out, team, listener(console), catalog(manifests), raw, mirror
+            )
+        for task, best in found.items():
+            mean = 100 * sum(best) / len(best)
+            say(console, f"{task}: {len(best)} masks, of which slices show Dice {mean:.1f}")
+        say(console, f"{out}: {sum(map(len, found.values()))} masks on the grids of their scans")
 
 
 @app.command()

@@ -12,7 +12,9 @@ from benchmark.cases import TaskCases, find_cases
 from benchmark.machine.device import AUTO
 from benchmark.machine.hardware import hardware
 from benchmark.machine.peak_memory import forget_peak
+from benchmark.machine.places import name_of
 from benchmark.method import MethodError
+from benchmark.native.truths import read_truths
 from benchmark.results import (
     POOL,
     Provenance,
@@ -43,6 +45,7 @@ class Job:
     cases: TaskCases
     support_size: int
     path: Path
+    native: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def run(
     listener: Listener,
     limit: int | None = None,
     device: str = AUTO,
+    native: Path | None = None,
+    told: Sequence[str] | None = None,
 ) -> RunReport:
     """Run a method on all tasks of a suite that a store has.
 
@@ -89,11 +94,16 @@ def run(
         listener: hears how it goes.
         limit: queries of each task, for a quick look.
         device: where the method computes, if it can choose: as PyTorch names it, or `auto`.
+        native: file of the queries' masks on the grids of their scans, on which predictions are
+            scored too; rows that were not are made again.
+        told: the options as they were typed, but for method, store, suite, folder and support
+            sizes; by default as these arguments would be.
 
     Raises:
         MethodError: there is no such method, or it would be trained on what it is to be scored on.
         MegaMedicalError: there is no such device.
         SuiteError: the store has nothing of the suite.
+        NativeError: the file of masks is not of this store and suite.
         InUseError: another run makes these rows; the message says which, and since when.
     """
     asked = Asked(method, device)
@@ -106,6 +116,9 @@ def run(
             "Leave it out, or evaluate another split.",
         )
     cases = find_cases(suite, store)
+    if native:
+        for task in cases.tasks:  # what is missing is said before anything is run
+            read_truths(native, task)
     folder = folder_of(out, suite.id, made.about)
     sizes = (POOL,) if made.uses_pool else tuple(dict.fromkeys(suite.support_sizes))
     jobs = [
@@ -116,6 +129,7 @@ def run(
             _limited(task, limit),
             size,
             folder / f"{task.task.replace('/', '--')}-s{size}.parquet",
+            native.absolute() if native else None,
         )
         for task in cases.tasks
         for size in sizes
@@ -125,10 +139,13 @@ def run(
         made.about,
         hardware(),
         __version__,
-        str(store.location),
+        name_of(str(store.location)),
         store.attributes.fingerprint,
         cases.missing,
-        _options(limit, device, suite.shared_draws if made.shares_support else None),
+        _options(
+            _as_typed(limit, device, native) if told is None else told,
+            suite.shared_draws if made.shares_support else None,
+        ),
     )
     rows, failures = 0, []
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +179,7 @@ def evaluate(job: Job) -> Outcome:
         ResultsError: the rows that are there were made otherwise.
     """
     forget_peak()
-    runner = Runner(job.suite, job.store, job.asked, job.cases, job.support_size)
+    runner = Runner(job.suite, job.store, job.asked, job.cases, job.support_size, job.native)
     sweep(job.path)
     before = read_rows(job.path)
     _expect_same(before, job, runner)
@@ -185,18 +202,29 @@ def _usable(rows: Sequence[Mapping[str, Any]], job: Job) -> dict[str, list[Mappi
     return {
         subject: each
         for subject, each in found.items()
-        if all(row["data"] == job.cases.fingerprint and not row["failure"] for row in each)
+        if all(_is_usable(row, job) for row in each)
     }
 
 
-def _options(limit: int | None, device: str, shared_draws: int | None) -> tuple[str, ...]:
+def _is_usable(row: Mapping[str, Any], job: Job) -> bool:
+    is_scored = job.native is None or row["native_dice"] is not None
+    return row["data"] == job.cases.fingerprint and not row["failure"] and is_scored
+
+
+def _as_typed(limit: int | None, device: str, native: Path | None) -> list[str]:
     """What was asked for beside method, suite and support sizes, as one would type it."""
     given = {
         "--limit": limit,
         "--device": device if device != AUTO else None,
-        "--shared-draws": shared_draws,
+        "--native": native.name if native else None,
     }
-    return tuple(f"{name} {value}" for name, value in given.items() if value is not None)
+    return [f"{name} {value}" for name, value in given.items() if value is not None]
+
+
+def _options(told: Sequence[str], shared_draws: int | None) -> tuple[str, ...]:
+    """Those options, and how many draws were shared where it makes a difference."""
+    is_said = shared_draws is None or any(each.startswith("--shared-draws") for each in told)
+    return (*told, *([] if is_said else [f"--shared-draws {shared_draws}"]))
 
 
 def _limited(cases: TaskCases, limit: int | None) -> TaskCases:

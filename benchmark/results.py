@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from benchmark.machine.places import name_of, without_folders
 from benchmark.method import About, Track
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
@@ -60,6 +64,8 @@ ROWS = _schema(
     ("object_f1", pa.float64(), "of cells: F1 of objects at an IoU of 0.5, 0 to 1"),
     ("calibration_error", pa.float64(), "0 to 1, of pixels that matter"),
     ("dice_at", pa.list_(pa.float64()), "Dice of the prediction cut at 0.1, 0.2 … 0.9"),
+    ("native_dice", pa.float64(), "on the grid of the scan; empty where its mask was not at hand"),
+    ("native_hd95", pa.float64(), "mm, on the grid of the scan; empty of pictures, too"),
     ("device", pa.string(), "where the method computed"),
     ("fit_seconds", pa.float64(), "of a fit that queries share; of an ensemble, of all draws"),
     ("seconds", pa.float64(), "to predict, and to fit where queries share no fit; likewise"),
@@ -71,7 +77,7 @@ ROWS = _schema(
 # Columns that rows of 0.1 lack.
 _LATER = {
     *("track", "support", "draws", "expected", "cldice", "object_f1", "calibration_error"),
-    *("dice_at", "device", "fit_seconds"),
+    *("dice_at", "native_dice", "native_hd95", "device", "fit_seconds"),
 }
 _ALWAYS = [name for name in ROWS.names if name not in _LATER]
 
@@ -80,7 +86,8 @@ _ALWAYS = [name for name in ROWS.names if name not in _LATER]
 class Provenance:
     """What stands beside the rows of a method: who made them, on what.
 
-    `options` are those of `run` that change rows and stand in no other place: `--limit 5`.
+    `options` are those of `run` that stand in no other place: `--limit 5`. `store` is its name. Of
+    the machine it says nothing but the hardware: files go by their names.
     """
 
     asked: str
@@ -96,7 +103,22 @@ class Provenance:
         """Write it as JSON."""
         sweep(folder / "method.json")
         with whole_file(folder / "method.json") as path:
-            path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            path.write_text(self.written, encoding="utf-8")
+
+    @property
+    def written(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self.without_folders), indent=2) + "\n"
+
+    @property
+    def without_folders(self) -> Provenance:
+        """The same, without what a machine calls its folders; 0.1 told them."""
+        return replace(
+            self,
+            asked=without_folders(self.asked),
+            store=name_of(self.store),
+            options=[without_folders(option) for option in self.options],
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Provenance:
@@ -107,8 +129,8 @@ class Provenance:
         """
         try:
             said = json.loads((folder / "method.json").read_text(encoding="utf-8"))
-            return cls(**{**said, "about": About(**said["about"])})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return cls(**{**said, "about": About(**said["about"])}).without_folders
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ResultsError(
                 f"{folder / 'method.json'} cannot be read: {error}",
                 f"Delete {folder}, and run the method again.",
@@ -123,10 +145,47 @@ def folder_of(out: Path, suite: str, about: About) -> Path:
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write rows as Parquet, whole or not at all."""
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(_encoded(rows))
+
+
+def _encoded(rows: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow.parquet as pq
 
-    with whole_file(path) as unfinished:
-        pq.write_table(pa.Table.from_pylist(list(rows), ROWS), unfinished, compression="zstd")
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(rows), ROWS), sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def published(path: Path) -> bytes:
+    """A file of results as others get it: what says where things lie on a machine is left out.
+
+    Raises:
+        ResultsError: it is damaged.
+    """
+    if path.suffix == ".json":
+        return Provenance.load(path.parent).written.encode()
+    rows = read_rows(path)
+    told = [row | {"failure": without_folders(row["failure"])} for row in rows]
+    return path.read_bytes() if told == rows else _encoded(told)
+
+
+def packed(mask: NDArray[np.bool_]) -> bytes:
+    """A mask (H, W) in few bytes."""
+    return zlib.compress(np.packbits(mask).tobytes())
+
+
+def unpacked(content: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask (H, W) that `packed` made small.
+
+    Raises:
+        ValueError: it is another's, or damaged.
+    """
+    height, width = shape
+    unzipped = zlib.decompressobj().decompress(content, max_length=height * width)
+    bits = np.frombuffer(unzipped, np.uint8)
+    return np.unpackbits(bits, count=height * width).reshape(shape).astype(bool)
 
 
 def sweep(path: Path) -> None:

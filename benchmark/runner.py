@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from benchmark.cases import CaseReader, Example, TaskCases, draw_shared_support, draw_support
 from benchmark.machine.device import described
 from benchmark.machine.peak_memory import peak_memory
+from benchmark.machine.places import without_folders
 from benchmark.measures.fitting import FITTING, fitting_scores
 from benchmark.method import Method, make_method
 from benchmark.metrics import score
-from benchmark.results import ENSEMBLE, OF_POOL, OF_QUERY, OF_TASK
+from benchmark.native.truths import NATIVE, NativeTruth, read_truths
+from benchmark.results import ENSEMBLE, OF_POOL, OF_QUERY, OF_TASK, packed
 from benchmark.suite import Suite
 from megamedical.store.store import open_store
 
-_SCORES = ("dice", "hd95", "assd", "surface_dice", *FITTING)
+_SCORES = ("dice", "hd95", "assd", "surface_dice", *FITTING, *NATIVE)
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,24 @@ class Runner:
     """Runs a method on the queries of one task, with one number of labelled slices."""
 
     def __init__(
-        self, suite: Suite, store: str, asked: Asked, cases: TaskCases, support_size: int
+        self,
+        suite: Suite,
+        store: str,
+        asked: Asked,
+        cases: TaskCases,
+        support_size: int,
+        native: Path | None = None,
     ) -> None:
-        """Take what is asked, of what; the method is made here."""
+        """Take what is asked, of what; the method is made here.
+
+        Predictions are scored on the grids of scans too, where there is a file of masks on these.
+        """
         self._suite = suite
         self._cases = cases
         self._size = support_size
         self._asked = asked
         self._reader = CaseReader(open_store(store), cases.group)
+        self._truths = read_truths(native, cases) if native else {}
         self.method = asked.make()
         self._fits: dict[int, _Fitted | Exception] = {}
 
@@ -109,7 +121,8 @@ class Runner:
             fitted = fit or self._own_fit(query, draw)
             found = self._predicted(fitted.method, image)
         except Exception as error:  # one method's fault must not stop the others
-            failure, found, fitted = f"{type(error).__name__}: {error}", np.zeros_like(image), None
+            failure = without_folders(f"{type(error).__name__}: {error}")
+            found, fitted = np.zeros_like(image), None
         else:
             failure = ""
         return _Answer(
@@ -175,7 +188,7 @@ class Runner:
             "support_size": self._size,
             "draws": self.draws,
             "draw": draw,
-            **self._scores(answer, truth),
+            **self._scores(answer, truth, self._truths.get(query.subject)),
             "expected": answer.expected,
             "device": described(self.method.device),
             "fit_seconds": answer.fit_seconds,
@@ -187,12 +200,15 @@ class Runner:
             "failure": answer.failure,
         }
 
-    def _scores(self, answer: _Answer, truth: NDArray[np.float32]) -> Mapping[str, Any]:
+    def _scores(
+        self, answer: _Answer, truth: NDArray[np.float32], native: NativeTruth | None
+    ) -> Mapping[str, Any]:
         if answer.failure:
             return dict.fromkeys(_SCORES)
         rules = self._suite.threshold, self._suite.both_empty
         fitting = fitting_scores(self._cases.task, answer.found, truth, *rules)
-        return asdict(score(answer.found, truth, *rules)) | fitting
+        of_scan = native.scores(answer.found, *rules) if native else dict.fromkeys(NATIVE)
+        return asdict(score(answer.found, truth, *rules)) | fitting | of_scan
 
 
 def _ensemble(answers: list[_Answer]) -> _Answer:
@@ -205,15 +221,3 @@ def _ensemble(answers: list[_Answer]) -> _Answer:
         float(np.mean(expected)) if len(expected) == len(answers) else None,
         next((answer.failure for answer in answers if answer.failure), ""),
     )
-
-
-def packed(mask: NDArray[np.bool_]) -> bytes:
-    """A mask (H, W) in few bytes."""
-    return zlib.compress(np.packbits(mask).tobytes())
-
-
-def unpacked(content: bytes, side: int) -> NDArray[np.bool_]:
-    """The mask (side, side) that `packed` made small."""
-    unzipped = zlib.decompressobj().decompress(content, max_length=side * side)
-    bits = np.frombuffer(unzipped, np.uint8)
-    return np.unpackbits(bits, count=side * side).reshape(side, side).astype(bool)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from benchmark.ranking import leaderboard
-from benchmark.results import ENSEMBLE, Provenance, ResultsError, read_results
+from benchmark.results import ENSEMBLE, Provenance, ResultsError, published, read_results
 from benchmark.suite import Suite
 from megamedical.files.writing import whole_file
 
@@ -44,7 +44,7 @@ class Submission:
 def pack(results: Path, out: Path, suite: Suite | None = None) -> Submission:
     """Put results into one file, whole or not at all: rows, who made them on what, and hashes.
 
-    The same results make the same file, to the last byte.
+    The same results make the same file, to the last byte. Nothing in it says where files lay.
 
     Args:
         results: a folder, as `run` leaves it.
@@ -56,19 +56,20 @@ def pack(results: Path, out: Path, suite: Suite | None = None) -> Submission:
     """
     found = _checked(results, suite)
     files = {
-        path.relative_to(results).as_posix(): path
+        path.relative_to(results).as_posix(): published(path)
         for path in sorted(results.rglob("*"))
         if path.name == _METHOD or (path.suffix == ".parquet" and (path.parent / _METHOD).exists())
     }
-    said = asdict(found) | {"files": {name: _digest(path) for name, path in files.items()}}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    said = asdict(found) | {"files": digests}
     with (
         whole_file(out) as unfinished,
         zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         text = json.dumps(said, indent=2, sort_keys=True) + "\n"
         archive.writestr(zipfile.ZipInfo(CONTENTS, _EPOCH), text)
-        for name, path in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes())
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
     return found
 
 

@@ -40,10 +40,13 @@ def columns(board: Leaderboard, ranking: Ranking) -> list[Column]:
 
 def _all(board: Leaderboard) -> Iterator[Column]:
     yield Column("Single draws", "Dice", lambda one: one.draws, wording.dice)
-    yield Column("HD95", "pixels", _measure("hd95"), _pixels, is_lower_better=True)
+    yield Column("HD95", "pixels", _measure("hd95"), _distance, is_lower_better=True)
     yield Column("Surface Dice", "within a pixel", _measure("surface_dice"), wording.dice)
     yield Column("clDice", "of vessels", _measure("cldice"), wording.dice)
     yield Column("F1 of objects", "of cells, IoU 0.5", _measure("object_f1"), wording.dice)
+    yield Column("Dice on the scan", "its own grid", on_scan, wording.dice)
+    far = _measure("native_hd95")
+    yield Column("HD95 on the scan", "mm", far, _distance, is_lower_better=True)
     error = _measure("calibration_error")
     yield Column("Calibration error", "× 100", error, wording.dice, is_lower_better=True)
     yield Column(
@@ -72,6 +75,16 @@ def _all(board: Leaderboard) -> Iterator[Column]:
     )
 
 
+def on_scan(one: Standing) -> float | None:
+    """The mean Dice of a method on the grids of the scans, where it was scored there."""
+    return _measure("native_dice")(one)
+
+
+def any_on_scan(ranking: Ranking) -> bool:
+    """Whether a method was scored there."""
+    return any(on_scan(one) is not None for one in ranking.standings)
+
+
 def _measure(name: str) -> Callable[[Standing], float | None]:
     return lambda one: one.measures.get(name, {}).get(ALL)
 
@@ -81,5 +94,5 @@ def _correlation(board: Leaderboard, one: Standing) -> float | None:
     return found.correlation if found else None
 
 
-def _pixels(value: float) -> str:
+def _distance(value: float) -> str:
     return f"{value:.1f}"

@@ -12,7 +12,9 @@ from benchmark.board import beside, charts, wording
 from benchmark.board.pictures import Pictures
 from benchmark.results import POOL
 from benchmark.standings import Leaderboard, Ranking
-from megamedical.catalogue.datasets import catalog
+from benchmark.suite import suite_names
+from megamedical.catalogue.datasets import manifest_folder
+from megamedical.catalogue.manifest_file import read_manifest
 from megamedical.task_id import TaskId
 
 
@@ -78,40 +80,44 @@ def _numbered(pictures: Pictures | None) -> dict[tuple[int, str, str], int]:
 
 def _commands(board: Leaderboard) -> str:
     """What has to be typed to make the board again: a run for each way in which methods were."""
-    made = [said for entry in board.methods.values() for said in entry.provenance]
-    runs: dict[tuple[str, ...], set[str]] = {}
-    for said in made:
-        runs.setdefault((*said.options,), set()).add(said.asked)
-    sizes = sorted({ranking.support_size for ranking in board.rankings if ranking.support_size})
-    shared = [
-        f"--suite {shlex.quote(board.suite)} --store STORE --out results/",
-        " ".join(f"--support-size {size}" for size in sizes),
-    ]
+    runs: dict[tuple[tuple[int, ...], tuple[str, ...]], set[str]] = {}
+    for name, entry in board.methods.items():
+        for said in entry.provenance:
+            runs.setdefault((_sizes(board, name), (*said.options,)), set()).add(said.asked)
+    suite = board.suite if board.suite in suite_names() else f"{board.suite}.yaml"
     lines = [
         " \\\n    ".join(
-            filter(
-                None,
-                [
-                    "megamedical-benchmark run",
-                    *shared,
-                    *(f"--method {shlex.quote(asked)}" for asked in sorted(methods)),
-                    " ".join(options),
-                ],
-            )
+            [
+                "megamedical-benchmark run",
+                f"--suite {shlex.quote(suite)} --store STORE --out results/",
+                *filter(None, [" ".join(f"--support-size {size}" for size in sizes)]),
+                *(f"--method {shlex.quote(asked)}" for asked in sorted(methods)),
+                *filter(None, [" ".join(options)]),
+            ]
         )
-        for options, methods in sorted(runs.items())
+        for (sizes, options), methods in sorted(runs.items())
     ]
-    return "\n".join(
-        [*lines, "megamedical-benchmark leaderboard results/ --store STORE --html board.html"]
-    )
+    own = "" if board.suite in suite_names() else f"--suite {shlex.quote(suite)} "
+    last = f"megamedical-benchmark leaderboard results/ {own}--store STORE --html board.html"
+    return "\n".join([*lines, last])
+
+
+def _sizes(board: Leaderboard, method: str) -> tuple[int, ...]:
+    """The numbers of labelled slices that a method was run with; none of one that had them all."""
+    found = {
+        ranking.support_size
+        for ranking in board.rankings
+        if any(one.method == method and not one.uses_pool for one in ranking.standings)
+    }
+    return tuple(sorted(found))
 
 
 def _licences(board: Leaderboard) -> Iterator[tuple[str, str, str]]:
     """Dataset, licence and DOI of what the pictures show."""
-    known = catalog()
+    there = {path.stem: path for path in (manifest_folder() / "datasets").glob("*.yaml")}
     for dataset in board.patients:
-        if dataset in known:
-            manifest = known[dataset]
+        if dataset in there:
+            manifest = read_manifest(there[dataset])
             yield manifest.title, manifest.licence.name, manifest.citation.doi or ""
 
 

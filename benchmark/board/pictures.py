@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from benchmark.cases import CaseReader, Example, TaskCases, draw_support, find_cases
 from benchmark.judging.labels import with_labels
-from benchmark.results import ENSEMBLE, POOL, ResultsError
-from benchmark.runner import unpacked
+from benchmark.results import ENSEMBLE, POOL, ResultsError, unpacked
 from benchmark.standings import Leaderboard
 from benchmark.suite import Suite
 from megamedical.store.store import Store
@@ -144,7 +143,7 @@ class _Artist:
         size = int(row["support_size"])
         try:
             query = {each.subject: each for each in cases.queries}[row["subject"]]
-            found = unpacked(row["mask"], self._suite.resolution)
+            found = unpacked(row["mask"], (self._suite.resolution,) * 2)
         except (KeyError, ValueError, zlib.error) as error:
             raise ResultsError(
                 f"The row of {row['method']} for {row['subject']} of {cases.task} is damaged",

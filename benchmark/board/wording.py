@@ -226,6 +226,12 @@ def notes(board: Leaderboard) -> Iterator[str]:
             "Methods that are too dear to be fitted for each query see draws that all queries of a "
             "task share, and fewer; their time of fitting stands for itself."
         )
+    if any("native_dice" in one.measures for one in standings):
+        yield (
+            "On the scan: predictions brought back to the grid of the scan, linear between pixels, "
+            "and held against its own mask, finer than a slice can show; distances in mm, of scans "
+            "that say how large a voxel is."
+        )
     if any(one.expected is not None for one in standings):
         yield (
             "Expected: the Dice that a method expected of queries from its labelled slices alone, "

@@ -15,7 +15,10 @@ from benchmark.statistics import ALL, nested_means
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES = ("hd95", "surface_dice", "cldice", "object_f1", "calibration_error")
+MEASURES = (
+    *("hd95", "surface_dice", "cldice", "object_f1", "calibration_error"),
+    *("native_dice", "native_hd95"),
+)
 _LEAST = 3  # points that have a correlation
 
 Levels = Mapping[str, float | None]  # the mean of all, by `all`, and of datasets and tasks

@@ -77,7 +77,7 @@ def process(job: Job) -> Failure | None:
     if is_current(job.target, job.fingerprint):
         return None
     try:
-        facts, scan, segmentation = _read(job)
+        facts, scan, segmentation = read_subject(job)
         with _blaming(job.subject.image):
             slices = slice_subject(scan, segmentation, job.group, job.resolution)
         _stage(Record.of(facts, slices), job)
@@ -104,7 +104,12 @@ def _stage(record: Record, job: Job) -> None:
         ) from error
 
 
-def _read(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
+def read_subject(job: Job) -> tuple[SubjectFacts, Scan, Segmentation]:
+    """What the store says of a subject, its scan, and its labels on the grid of the scan.
+
+    Raises:
+        SubjectError: a file of it cannot be read, or is not what its group says.
+    """
     if isinstance(job.group, DrawnGroup):
         scan, segmentation = _draw(job.group, job.subject)
         files = {}

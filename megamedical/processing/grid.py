@@ -84,6 +84,30 @@ class Axis:
         return weights
 
     @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """(voxels,): where each voxel lies among the pixels, the centre of the first being 0.
+
+        A voxel less than a point beyond the grid lies at its end; one that is further is seen in no
+        pixel, and NaN.
+        """
+        points, voxels = len(self.positions), np.arange(self.voxels)
+        first, last = self.positions[0], self.positions[-1]
+        between = (last - first) / (points - 1) if points > 1 else np.inf
+        beyond = np.maximum(first - voxels, voxels - last)
+        point = self.before + np.interp(voxels, self.positions, np.arange(points))
+        pixel = point * (self.resolution - 1) / max(self.size - 1, 1)
+        return np.where(beyond < between * (1 - 1e-9), pixel, np.nan)
+
+    def voxel_at(self, pixel: int) -> int:
+        """The voxel that is nearest to a pixel: of those that its mask is blurred from, the middle.
+
+        Of a pixel in the padding, the first or the last.
+        """
+        point = int(np.floor(pixel * (self.size - 1) / (self.resolution - 1) + 0.5)) - self.before
+        inside = min(max(point, 0), len(self.positions) - 1)
+        return int(np.clip(np.floor(self.positions[inside] + 0.5), 0, self.voxels - 1))
+
+    @cached_property
     def sampled(self) -> NDArray[np.int64]:
         """The voxels that points of the grid take their label from, in order."""
         return np.unique(self.shrink_mask.indices)

@@ -88,16 +88,21 @@ def _as_another(folder, suite, name, **changes: object):
         write_rows(kept, own / path.name)
 
 
-def _page(folder, *options: object) -> Path:
-    arguments = ["leaderboard", folder / "results", "--suite", folder / "suite.yaml", *options]
-    said = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert said.exit_code == 0, said.output
-    return Path(options[-1])
+@pytest.fixture(scope="module")
+def ranked(made):
+    """Rows of all methods, and what is made of them."""
+    folder, suite, _ = made
+    rows, provenance = read_results(folder / "results")
+    return rows, leaderboard(rows, provenance, suite, resamples=100)
 
 
 @pytest.fixture(scope="module")
-def board(made):
-    return _page(made[0], "--store", made[0] / "store", "--html", made[0] / "board.html")
+def board(made, ranked):
+    folder, _, store = made
+    rows, found = ranked
+    path = folder / "board.html"
+    path.write_text(as_page(found, draw_pictures(found, rows, store)), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -272,8 +277,10 @@ def test_it_says_what_it_is_of_and_what_is_missing(opened, made):
     assert "2 of 3 datasets" in page.locator("table").first.inner_text()
 
 
-def test_without_the_store_there_are_no_pictures_and_it_says_so(opened, made):
-    page = opened(_page(made[0], "--html", made[0] / "plain.html"))
+def test_without_the_store_there_are_no_pictures_and_it_says_so(opened, made, ranked):
+    path = made[0] / "plain.html"
+    path.write_text(as_page(ranked[1], None), encoding="utf-8")
+    page = opened(path)
     assert "made without the store" in page.locator("main").inner_text()
     assert page.locator("td button, dialog, image").count() == 0
 
@@ -323,11 +330,9 @@ def test_print_shows_what_is_folded(opened):
     assert page.locator("details[open]").count() == 0
 
 
-def test_each_slice_is_held_once_and_the_file_is_bounded(made):
-    folder, suite, store = made
-    rows, provenance = read_results(folder / "results")
-    ranked = leaderboard(rows, provenance, suite, resamples=100)
-    pictures = draw_pictures(ranked, rows, store)
+def test_each_slice_is_held_once_and_the_file_is_bounded(made, ranked):
+    store, (rows, found) = made[2], ranked
+    pictures = draw_pictures(found, rows, store)
     assert len(set(pictures.slices)) == len(pictures.slices)
     used = {
         shown.picture
@@ -337,10 +342,10 @@ def test_each_slice_is_held_once_and_the_file_is_bounded(made):
     }
     assert used == set(range(len(pictures.slices)))
     assert pictures.left_out == 0
-    few = draw_pictures(ranked, rows, store, most=1000)
+    few = draw_pictures(found, rows, store, most=1000)
     assert few.left_out > 0
     assert len(few.cells) + few.left_out == len(pictures.cells)
-    assert f"{few.left_out} figures open no cases" in as_page(ranked, few)
+    assert f"{few.left_out} figures open no cases" in as_page(found, few)
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import html
+import shlex
+from contextlib import nullcontext
+
 import own_methods
+import pandas as pd
 import pytest
+import typer
 import yaml
 from tiny_store import SUITE, Discs, write_store
 from typer.testing import CliRunner
 
+from benchmark.board.page import as_page
 from benchmark.cli import app
-from benchmark.method import method_names
-from benchmark.results import read_results
+from benchmark.evaluation import RunReport
+from benchmark.method import About, method_names
+from benchmark.ranking import leaderboard
+from benchmark.results import ENSEMBLE, ROWS, Provenance, read_results
 
+ROW = {
+    "suite": "small",
+    "protocol": "a" * 64,
+    "data": "d" * 64,
+    "method": "mean-mask",
+    "version": "1",
+    "weights": "",
+    "task": SUITE["tasks"][0],
+    "dataset": "one",
+    "group": "one/discs",
+    "subject": "a",
+    "patient": "a",
+    "support_size": 2,
+    "draw": ENSEMBLE,
+    "dice": 0.5,
+    "seconds": 1.0,
+    "memory": 1,
+    "failure": "",
+}
 GONE = "acdc/challenge2017/mri/axial/mid/myocardium"
 
 
@@ -84,6 +112,47 @@ def test_support_sizes_can_be_asked_for(command, tmp_path):
     rows, _ = read_results(tmp_path / "out")
     assert set(rows["support_size"]) == {1, 2}
     assert f"{len(rows)} rows in" in result.output
+
+
+def test_the_line_of_a_board_has_every_option_of_run(store, tmp_path, monkeypatch):
+    """Whatever options there will be: they are those of the command, and all of them are given."""
+    told = []
+
+    def remembering(*arguments: object):
+        told.extend(arguments[-1])
+        return RunReport(tmp_path, 0, (), ())
+
+    monkeypatch.setattr("benchmark.evaluation.run", remembering)
+    monkeypatch.setattr("megamedical.building.workers.workers", lambda *_: nullcontext())
+    own = {"method": "mean-mask", "store": store, "suite": tmp_path / "small.yaml"}
+    own |= {
+        "out": tmp_path / "out",
+        "native": tmp_path / "a.b",
+        "device": "cpu",
+        "scheduler": "tls://ann.example:8786",
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SUITE))
+    options, given = typer.main.get_command(app).commands["run"].params, []
+    for option in options:
+        if option.name == "help":
+            continue
+        given += [option.opts[0], *([] if option.is_flag else [own.get(option.name, 2)])]
+    result = CliRunner().invoke(app, ["run", *map(str, given)])
+    assert result.exit_code == 0, result.output
+    told = list(dict.fromkeys(told))
+    about = About("mean-mask", "no paper")
+    provenance = Provenance("mean-mask", about, "2 cores", "0", "store", "f" * 64, (), told)
+    rows = pd.DataFrame([ROW], columns=ROWS.names)
+    page = html.unescape(as_page(leaderboard(rows, [provenance], resamples=10), None))
+    line = page[page.index("megamedical-benchmark run") : page.index("</pre>")]
+    typed = shlex.split(line.replace("\\\n", " "))
+    for option in options:
+        assert option.name == "help" or option.opts[0] in typed, option.name
+    for value in ("--limit 2", "--shared-draws 2", "--native a.b", "--workers 2", "--device cpu"):
+        assert value in " ".join(typed)
+    assert "--suite small.yaml" in line
+    assert str(tmp_path) not in line
+    assert "ann.example" not in line
 
 
 def test_a_task_that_the_store_lacks_ends_with_3_and_is_named(command):

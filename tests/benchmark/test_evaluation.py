@@ -17,8 +17,7 @@ from benchmark.cases import CaseReader, draw_shared_support, draw_support, find_
 from benchmark.evaluation import RunReport, run
 from benchmark.machine.peak_memory import peak_memory
 from benchmark.method import MethodError
-from benchmark.results import ENSEMBLE, POOL, Provenance, read_results
-from benchmark.runner import unpacked
+from benchmark.results import ENSEMBLE, POOL, Provenance, read_results, unpacked
 from benchmark.suite import Suite, SuiteError
 from megamedical.building.workers import workers
 from megamedical.files.locking import InUseError
@@ -111,7 +110,7 @@ def test_every_row_can_be_made_again_by_hand(run_small, store):
             truth = store.read(task.task, query.subject)[1] > 0.5
             expected = [dice(mean > 0.5, truth) for mean in (*means, np.mean(means, axis=0))]
             assert own["dice"].tolist() == pytest.approx(expected)
-            found = unpacked(own["mask"].iloc[-1], SIZE)
+            found = unpacked(own["mask"].iloc[-1], (SIZE, SIZE))
             np.testing.assert_array_equal(found, np.mean(means, axis=0) > 0.5)
             assert own["mask"].iloc[:-1].isna().all()
 

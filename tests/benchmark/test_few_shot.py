@@ -337,8 +337,8 @@ def blobs(count, support, rng, size=32):
 def test_learns_to_find_what_is_bright(name):
     model, rng = tiny(name), np.random.default_rng(0)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(50):
-        given, truth = blobs(8, 2, rng)
+    for _ in range(30):
+        given, truth = blobs(6, 2, rng)
         logits, own_loss = learnt(model, given)
         optimiser.zero_grad()
         (soft_dice(logits, truth) + own_loss).backward()

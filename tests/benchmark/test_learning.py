@@ -88,7 +88,7 @@ def test_a_plus_in_a_path_is_part_of_it():
 def test_the_rival_learns_from_the_support_alone_and_is_named_by_its_budget():
     assert unet_support().about.name == "unet-support-600steps"
     assert unet_support("60s").about.name == "unet-support-60s"
-    method = UNetOnSupport(features=(8, 16, 16), budget=Budget(40, "steps"), batch=4, evaluations=4)
+    method = UNetOnSupport(features=(8, 16, 16), budget=Budget(24, "steps"), batch=4, evaluations=4)
     assert (method.track, method.shares_support, method.uses_pool) == (Track.TUNED, True, False)
     method.fit(Support(*discs(6, 0)), seed=0)
     queries, truth = discs(3, 1)

@@ -55,8 +55,12 @@ def dice(found, truth):
     return 2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth))
 
 
-def tiny_supervised():
-    return Supervised(features=(8, 16, 16), budget=Budget(40, "steps"), batch=4, evaluations=4)
+def tiny_supervised(steps=4):
+    return Supervised(features=(8, 16, 16), budget=Budget(steps, "steps"), batch=4, evaluations=4)
+
+
+def quick_registration():
+    return Registration(atlases=2, affine_steps=10, demons_steps=(4, 2))
 
 
 class Bright(torch.nn.Module):
@@ -70,7 +74,7 @@ class Bright(torch.nn.Module):
 METHODS = {
     "mean-mask": MeanMask,
     "nearest": Nearest,
-    "registration": Registration,
+    "registration": quick_registration,
     "pixel-forest": PixelForest,
     "supervised": tiny_supervised,
     "network": lambda: Network(Bright(), About("bright", "no paper")),
@@ -207,7 +211,7 @@ def test_the_structure_tensor_of_a_slope_has_one_eigenvalue():
 
 def test_supervised_learns_what_is_easy():
     pool = support_of([blob(*where) for where in np.random.default_rng(0).integers(-8, 9, (8, 2))])
-    found = answer(tiny_supervised(), pool)
+    found = answer(tiny_supervised(steps=24), pool)
     assert np.mean([dice(*pair) for pair in zip(found, TRUTH, strict=True)]) > 0.9
     assert Supervised.uses_pool
 

@@ -130,10 +130,14 @@ def test_intervals_and_ranks_are_the_bootstrap_of_the_ensembles():
     assert order == sorted(order)
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.fixture(scope="module")
+def without():
+    return standing(board_of(table("a"), table("b", moved(0.05))), "a")
+
+
+@settings(max_examples=6, deadline=None)
 @given(draws=st.lists(st.floats(0, 1), min_size=2, max_size=2))
-def test_single_draws_never_enter_the_score(draws):
-    without = standing(board_of(table("a"), table("b", moved(0.05))), "a")
+def test_single_draws_never_enter_the_score(draws, without):
     other = standing(board_of(table("a", draws=draws), table("b", moved(0.05))), "a")
     assert other.draws == pytest.approx(np.mean(draws))
     assert replace(other, draws=without.draws) == without

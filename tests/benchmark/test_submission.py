@@ -13,7 +13,8 @@ from tiny_store import SUITE, Discs, write_store
 from typer.testing import CliRunner
 
 from benchmark.cli import app
-from benchmark.results import read_results, read_rows
+from benchmark.machine.places import without_folders
+from benchmark.results import read_results, read_rows, write_rows
 from benchmark.submission import CONTENTS
 
 
@@ -77,6 +78,53 @@ def test_what_is_packed_is_whole_and_the_same_each_time(made):
         assert {*says["files"], CONTENTS} == {*archive.namelist()}
 
 
+def test_nothing_says_where_files_lay_on_a_machine(made, tmp_path):
+    """Not what is written, nor what is packed of results that said it."""
+    for path in made.rglob("method.json"):
+        assert json.loads(path.read_text())["store"] == "store"
+        assert str(made) not in path.read_text()
+    shutil.copytree(made / "a", tmp_path / "old")
+    for path in tmp_path.rglob("method.json"):
+        asked = "mean-mask:/home/ann/runs/best.safetensors+tune=9s"
+        options = ["--native /home/ann/native.parquet"]
+        said = json.loads(path.read_text()) | {"store": "/home/ann/store", "asked": asked}
+        path.write_text(json.dumps(said | {"options": options}))
+        kept = sorted(path.parent.glob("*.parquet"))
+    failure = "FileNotFoundError: no such file: '/home/ann/weights/x.npy'"
+    rows = [row | {"dice": None, "mask": None, "failure": failure} for row in read_rows(kept[0])]
+    write_rows(rows, kept[0])
+    said = call("pack", tmp_path / "old", "--out", tmp_path / "old.zip")
+    assert said.exit_code == 0, said.output
+    assert call("check", tmp_path / "old.zip").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "old.zip") as archive:
+        archive.extractall(tmp_path / "new")
+    rows, (found,) = read_results(tmp_path / "new")
+    assert (found.asked, found.store) == ("mean-mask:best.safetensors+tune=9s", "store")
+    assert found.options == ["--native native.parquet"]
+    assert set(rows["failure"]) == {"", "FileNotFoundError: no such file: 'x.npy'"}
+    for path in (tmp_path / "new").rglob("*.json"):
+        assert "ann" not in path.read_text()
+    told = call("leaderboard", tmp_path / "old", "--json").stdout
+    assert "/home/ann" not in json.dumps(json.loads(told)["methods"])
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("universeg:/home/ann b/best.safetensors+tune=9s", "universeg:best.safetensors+tune=9s"),
+        (r"C:\Users\ann\my.py:Mine:3", "my.py:Mine:3"),
+        (r"\\server\share\my.py:Mine", "my.py:Mine"),
+        ("~/methods/my.py:Mine", "my.py:Mine"),
+        ("file:///home/ann/w.safetensors", "w.safetensors"),
+        ("runs/my.py:Mine:1/2", "runs/my.py:Mine:1/2"),
+        ("https://example.org/a/b, 3 / 4", "https://example.org/a/b, 3 / 4"),
+        ("s3://bucket/store", "s3://bucket/store"),
+    ],
+)
+def test_files_go_by_their_names_and_all_else_stays(told, kept):
+    assert without_folders(told) == kept
+
+
 def altered(made, path, **changes: object):
     """The file with other contents; None leaves one out."""
     with zipfile.ZipFile(made / "a.zip") as archive:
@@ -115,7 +163,7 @@ def test_what_was_changed_or_does_not_belong_there_is_refused(made, tmp_path):
 def test_rows_of_0_1_are_read_and_ranked(made, tmp_path):
     shutil.copytree(made / "a", tmp_path / "old")
     later = ["track", "support", "draws", "expected", "cldice", "object_f1", "calibration_error"]
-    later += ["dice_at", "device", "fit_seconds"]
+    later += ["dice_at", "native_dice", "native_hd95", "device", "fit_seconds"]
     for path in tmp_path.rglob("*.parquet"):
         pq.write_table(pq.read_table(path).drop_columns(later), path)
         assert all(row["track"] is None for row in read_rows(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -15,7 +16,6 @@ from megamedical.store.array_reader import Slices
 from megamedical.store.sampling.slots import Shape, Slot, Word, take
 
 About = Mapping[str, Any]  # of one: task, subject and so on; of many: a list of each
-Positions = tuple[str, NDArray[np.int64], NDArray[np.int64]]  # group, images, masks
 
 _TYPES = {"images": "float16", "masks": "uint8"}
 
@@ -143,31 +143,44 @@ class Episodes(Pairs):
 
 
 def read_pairs(
-    arrays: Mapping[str, tuple[Slices, Slices]], wanted: Sequence[Positions]
+    arrays: Mapping[str, tuple[Slices, Slices]],
+    groups: Sequence[str],
+    images: NDArray[np.int64],
+    masks: NDArray[np.int64],
 ) -> tuple[tuple[Tensor, Tensor], Slot | None]:
     """Read images and masks straight to where they are wanted, each group of them at once.
 
     Args:
         arrays: images and masks of each group.
-        wanted: for each of B, its group and its N positions in both arrays.
+        groups: of each of B.
+        images: for each of B, its N positions in the images of its group, (B, N).
+        masks: likewise.
 
     Returns:
         (B, N, H, W) each, as they are stored; and where they lie, if a worker shares it.
     """
     side = next(iter(arrays.values()))[0].shape[1:]
-    shape = (len(wanted), len(wanted[0][1]), *side)
+    shape = (*images.shape, *side)
     shapes: list[Shape] = [(shape, dtype) for dtype in _TYPES.values()]
     slot = take(shapes)
     whole = slot.arrays if slot else [np.empty(*each) for each in shapes]
-    images, masks = (array.reshape(-1, *side) for array in whole)
-    groups = np.array([group for group, *_ in wanted])
-    for group in np.unique(groups):
-        own = np.flatnonzero(groups == group).tolist()
-        places = np.arange(len(images)).reshape(len(wanted), -1)[own].ravel()
-        of_images, of_masks = arrays[str(group)]
-        of_images.read(np.concatenate([wanted[n][1] for n in own]), images, places)
-        of_masks.read(np.concatenate([wanted[n][2] for n in own]), masks, places)
+    flat = [array.reshape(-1, *side) for array in whole]
+    for group, own in _members(groups):
+        for slices, wanted, out in zip(arrays[group], (images, masks), flat, strict=True):
+            if len(own) == len(groups):
+                slices.read(wanted.ravel(), out)
+            else:
+                places = np.arange(wanted.size).reshape(wanted.shape)[own].ravel()
+                slices.read(wanted[own].ravel(), out, places)
     return (torch.from_numpy(whole[0]), torch.from_numpy(whole[1])), slot
+
+
+def _members(groups: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
+    """Each group once, in order, and which are of it."""
+    found = defaultdict(list)
+    for number, group in enumerate(groups):
+        found[group].append(number)
+    yield from sorted(found.items())
 
 
 def _floats(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

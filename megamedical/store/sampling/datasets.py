@@ -18,10 +18,9 @@ from megamedical.store.sampling.batches import (
     Episodes,
     Example,
     InContext,
-    Positions,
     read_pairs,
 )
-from megamedical.store.sampling.episodes import Episode, EpisodeSampler
+from megamedical.store.sampling.episodes import EpisodeSampler
 from megamedical.store.sampling.tasks import Task
 
 Transform: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -73,11 +72,11 @@ class SliceDataset(Dataset[Example]):
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """Some of them as a batch: a DataLoader asks so."""
-        wanted: list[Positions] = [
-            (self._groups[n], self._images[n : n + 1], self._masks[n : n + 1]) for n in numbers
-        ]
-        stored, slot = read_pairs(self._arrays, wanted)
-        about = {name: [values[n] for n in numbers] for name, values in self._about.items()}
+        drawn = np.asarray(numbers, np.intp)
+        groups = self._groups[drawn].tolist()
+        of_images, of_masks = self._images[drawn, None], self._masks[drawn, None]
+        stored, slot = read_pairs(self._arrays, groups, of_images, of_masks)
+        about = {name: values[drawn].tolist() for name, values in self._about.items()}
         batch = Batch(stored, about, slot)
         if self._transform is None:
             return batch
@@ -125,7 +124,10 @@ class EpisodeDataset(Dataset[InContext]):
     def __getitems__(self, numbers: Sequence[int]) -> Episodes:
         """Some of them as a batch: a DataLoader asks so."""
         drawn = [self._sampler[number] for number in numbers]
-        stored, slot = read_pairs(self._arrays, [_positions(episode) for episode in drawn])
+        groups = [episode.task.group for episode in drawn]
+        images = np.stack([episode.images for episode in drawn])
+        masks = np.stack([episode.masks for episode in drawn])
+        stored, slot = read_pairs(self._arrays, groups, images, masks)
         about = {
             "task": [episode.task.name for episode in drawn],
             "subject": [episode.subject for episode in drawn],
@@ -136,10 +138,6 @@ class EpisodeDataset(Dataset[InContext]):
             return batch
         seeds = [(self._seed, number, _AUGMENT) for number in numbers]
         return Episodes(self._augment(batch.images, batch.masks, seeds), about)
-
-
-def _positions(episode: Episode) -> Positions:
-    return episode.task.group, episode.images, episode.masks
 
 
 def _groups(tasks: pd.Series) -> NDArray[np.object_]:

@@ -39,7 +39,8 @@ def test_a_build_ends_with_all_its_processes(tmp_path, moment, sent):
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
     while not MOMENTS[moment](tmp_path):
-        assert build.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            build.wait(0.2)
     started = [psutil.Process(build.pid), *workers_of(tmp_path)]
     assert len(started) > 1
     assert not any(listening(each) for each in started)

@@ -3,81 +3,34 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import distributed
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
 from miniatures import build_miniatures, contents
 from places import ROOT
+from work_to_do import (
+    die_always,
+    die_once,
+    double,
+    fail_unsendably,
+    hang,
+    hang_or_process,
+    place_of_work,
+    process_or_die,
+    say_for_whom,
+    take_what_nobody_has,
+)
 
 from megamedical.building import build as pipeline
 from megamedical.building import processes
-from megamedical.building.subject_job import Job, process
 from megamedical.building.workers import workers
 from megamedical.errors import MegaMedicalError
-from megamedical.reporting import afar
-from megamedical.subjects.subject import Failure
-
-# Work is a function that workers can import from here.
-
-
-def double(number: int) -> int:
-    if number == 3:
-        raise ValueError("three is too many")
-    return 2 * number
-
-
-def place_of_work(_: int) -> int:
-    return os.getpid()
-
-
-def die_once(item: tuple[int, Path]) -> int:
-    number, marker = item
-    if number == 3 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def die_always(number: int) -> int:
-    if number == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def hang(item: tuple[int, Path]) -> int:
-    """The third for ever, and with it what it has started."""
-    number, marker = item
-    if number == 3:
-        marker.touch()
-        subprocess.run(["sleep", "3600"], check=True)
-    return number
-
-
-def take_what_nobody_has(_: int) -> int:
-    return np.ones(psutil.virtual_memory().total // 4, np.float64).size
-
-
-class AnUnsendableError(Exception):
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
-def fail_unsendably(number: int) -> None:
-    raise AnUnsendableError(number, 2)
-
-
-def process_or_die(job: Job) -> Failure | None:
-    if (job.group_name, job.subject.name) == ("jtsc", "002"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return process(job)
 
 
 @pytest.fixture(scope="class")
@@ -179,13 +132,6 @@ def test_a_subject_that_kills_its_workers_is_one_failure(mirror, tmp_path, monke
     assert len(pd.read_parquet(store / "manifests" / "subjects.parquet")) == 8
 
 
-def hang_or_process(job: Job) -> Failure | None:
-    marker = job.target.parent.parent / "hangs"
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    hang((3 if job.subject.name == "im0002" else 0, marker))
-    return process(job)
-
-
 def test_a_subject_that_takes_too_long_is_one_failure(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "process", hang_or_process)
     an_hour_passes_when(tmp_path / "raw" / "stare" / "staged" / "32" / "hangs", monkeypatch)
@@ -229,11 +175,6 @@ class TestAScheduler:
             pass
         assert address in error.value.problem
         assert "dask scheduler" in error.value.remedy
-
-
-def say_for_whom(item: str) -> str:
-    afar.tell(f"waiting for {item}")
-    return item
 
 
 @pytest.mark.parametrize("count", [0, 1])

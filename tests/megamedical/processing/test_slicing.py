@@ -96,7 +96,7 @@ def test_volumes_on_their_own_grid(shape, resolution, seed):
     ),
     seed=st.integers(0, 999),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_volumes_resampled_to_isotropic(shape, spacing, rule, seed):
     image, labels = blobs(shape, seed)
     size = max(max(round(n * s), 1) for n, s in zip(shape, spacing, strict=True))
