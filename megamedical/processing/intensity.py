@@ -76,8 +76,8 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
             )
         return clip
     window = Range(*rule.window) if rule.window else Range(low, high)
-    if resampled and not (low <= window.low and high >= window.high):
-        extremes = _extremes(voxels, axes)
+    if resampled:
+        extremes = _extremes(voxels, axes, window)
         low, high = extremes.low, extremes.high
     clip = Range(max(low, window.low), min(high, window.high))
     if clip.low >= clip.high:
@@ -142,13 +142,18 @@ def _blocks(voxels: NDArray[Any], axes: Sequence[Axis]) -> Iterator[NDArray[np.f
         yield from standard_planes(voxels, axes, 0, block)
 
 
-def _extremes(voxels: NDArray[Any], axes: Sequence[Axis]) -> Range:
-    lows, highs = [], []
+def _extremes(
+    voxels: NDArray[Any], axes: Sequence[Axis], window: Range = Range(-np.inf, np.inf)
+) -> Range:
+    """The lowest and the highest of the resampled voxels, or two on both sides of a window."""
+    low, high = np.inf, -np.inf
     for block in _blocks(voxels, axes):
         within = block[np.isfinite(block)]
-        lows.append(within.min(initial=np.inf))
-        highs.append(within.max(initial=-np.inf))
-    return Range(float(min(lows)), float(max(highs)))
+        low = min(low, float(within.min(initial=np.inf)))
+        high = max(high, float(within.max(initial=-np.inf)))
+        if low <= window.low and high >= window.high:
+            break
+    return Range(low, high)
 
 
 def _percentiles(voxels: NDArray[Any], percentiles: tuple[float, float]) -> Range:
