@@ -4,7 +4,10 @@ BIN = .venv/bin
 # Without a GPU, the small build of torch.
 TORCH = torch==2.13.0 $(if $(shell command -v nvidia-smi),,--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test lint docs package alive results performance clean
+# Modules are compiled once, not in each of the processes that tests start.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2
+
+.PHONY: demo test test-long lint docs package alive results performance clean
 
 demo: .venv/installed  ## a synthetic store, a small network, a leaderboard of tasks it has not seen
 	$(BIN)/megamedical build synthetic --tasks 80 --subjects 16 --resolution 64 --store demo/store
@@ -18,8 +21,11 @@ demo: .venv/installed  ## a synthetic store, a small network, a leaderboard of t
 	$(BIN)/megamedical-benchmark leaderboard demo/results --store demo/store --html demo/board.html
 	@echo "Open demo/preview.png (slices with their masks) and demo/board.html (the leaderboard)."
 
-test: .venv/installed-dev  ## all tests; those of real archives where ../shared/mirror is
-	$(BIN)/pytest -n 2
+test: .venv/installed-dev  ## the tests; `test-long` has a few more
+	$(PYTEST)
+
+test-long: .venv/installed-dev  ## those that take long: real archives as a whole, where ../shared/mirror is
+	$(PYTEST) -m long
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

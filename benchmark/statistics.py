@@ -205,34 +205,60 @@ class _Task:
 
 
 def _tasks(scores: pd.DataFrame) -> list[_Task]:
+    """The tasks of scores, in the order of their names.
+
+    A board asks for the means of twenty columns: all is told apart by whole numbers, not names.
+    """
+    import pandas as pd
+
     if scores.empty:
         raise StatisticsError("There are no scores", "Make some with `run`.")
-    prediction = ["dataset", "task", "method", "subject", "draw"]
-    twice = scores[scores.duplicated(prediction)]
-    if len(twice):
-        said = ", ".join(str(value) for value in twice.iloc[0][prediction])
-        raise StatisticsError(f"There are two scores of {said}", "Keep one of them.")
     person = "patient" if "patient" in scores else "subject"
-    numbered = scores.assign(person=scores.groupby(["dataset", person]).ngroup())
-    methods = sorted(scores["method"].unique())
-    return [
-        _task(dataset, name, rows, methods)
-        for (dataset, name), rows in numbered.groupby(["dataset", "task"])
-    ]
+    names, numbers = {}, {"draw": scores["draw"].to_numpy(np.intp)}
+    for column in {"dataset", "task", "method", "subject", person}:
+        numbers[column], names[column] = pd.factorize(scores[column], sort=True)
+    _expect_each_once(scores, numbers)
+    dice = scores["dice"].to_numpy(float, na_value=np.nan)
+    task = np.stack([numbers["dataset"], numbers["task"]])
+    (dataset_of, name_of), of_task = np.unique(task, axis=1, return_inverse=True)
+    people = np.stack([numbers["dataset"], numbers[person]])
+    numbers["person"] = np.unique(people, axis=1, return_inverse=True)[1].ravel()
+    methods = list(enumerate(names["method"].tolist()))
+    found = []
+    for number, (dataset, name) in enumerate(zip(dataset_of, name_of, strict=True)):
+        rows = np.flatnonzero(of_task.ravel() == number)
+        own = {column: values[rows] for column, values in numbers.items()}
+        about = str(names["dataset"][dataset]), str(names["task"][name])
+        found.append(_task(*about, own, dice[rows], methods))
+    return found
 
 
-def _task(dataset: str, name: str, rows: pd.DataFrame, methods: Sequence[str]) -> _Task:
-    table = rows.pivot(index=["method", "draw"], columns="subject", values="dice").astype(float)
-    persons = rows.drop_duplicates("subject").set_index("subject")["person"]
-    nothing = np.full((table.shape[1], 1), np.nan)
-    found = {method: own.droplevel("method") for method, own in table.groupby(level="method")}
-    return _Task(
-        dataset,
-        name,
-        persons[table.columns].to_numpy(),
-        {method: tuple(found[method].index) if method in found else () for method in methods},
-        {method: found[method].to_numpy().T if method in found else nothing for method in methods},
-    )
+def _expect_each_once(scores: pd.DataFrame, numbers: Mapping[str, Counts]) -> None:
+    import pandas as pd
+
+    prediction = ["dataset", "task", "method", "subject", "draw"]
+    is_again = pd.DataFrame({name: numbers[name] for name in prediction}).duplicated().to_numpy()
+    if is_again.any():
+        said = ", ".join(str(value) for value in scores[is_again].iloc[0][prediction])
+        raise StatisticsError(f"There are two scores of {said}", "Keep one of them.")
+
+
+def _task(
+    dataset: str,
+    name: str,
+    numbers: Mapping[str, Counts],
+    dice: Floats,
+    methods: Sequence[tuple[int, str]],
+) -> _Task:
+    _, first, subjects = np.unique(numbers["subject"], return_index=True, return_inverse=True)
+    draws_of, dice_of = {}, {}
+    for number, method in methods:
+        rows = numbers["method"] == number
+        draws, places = np.unique(numbers["draw"][rows], return_inverse=True)
+        table = np.full((max(len(draws), 1), len(first)), np.nan).T
+        table[subjects[rows], places] = dice[rows]
+        draws_of[method], dice_of[method] = tuple(draws.tolist()), table
+    return _Task(dataset, name, numbers["person"][first], draws_of, dice_of)
 
 
 def _pools(tasks: Sequence[_Task]) -> Iterator[list[int]]:

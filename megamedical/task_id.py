@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 
@@ -47,6 +48,7 @@ def home_of(task: str) -> str:
     return TaskId.parse(task).home
 
 
+@lru_cache(maxsize=10_000)
 def slug(name: str) -> str:
     """A name as it stands in a task's id: `Left ventricle` becomes `left-ventricle`."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

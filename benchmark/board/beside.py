@@ -44,9 +44,9 @@ def _all(board: Leaderboard) -> Iterator[Column]:
     yield Column("Surface Dice", "within a pixel", _measure("surface_dice"), wording.dice)
     yield Column("clDice", "of vessels", _measure("cldice"), wording.dice)
     yield Column("F1 of objects", "of cells, IoU 0.5", _measure("object_f1"), wording.dice)
-    yield Column("Dice on the scan", "its own grid", on_scan, wording.dice)
+    yield Column("Dice on scans", "their own grids", on_scan, wording.dice)
     far = _measure("native_hd95")
-    yield Column("HD95 on the scan", "mm", far, _distance, is_lower_better=True)
+    yield Column("HD95 on scans", "mm", far, _distance, is_lower_better=True)
     error = _measure("calibration_error")
     yield Column("Calibration error", "× 100", error, wording.dice, is_lower_better=True)
     yield Column(

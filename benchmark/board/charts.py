@@ -118,7 +118,8 @@ def _draw_bound(axes: Axes, one: Standing, ends: tuple[float, float]) -> None:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    half = _LONGEST // 2
+    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 @contextmanager

@@ -97,6 +97,14 @@ def _commands(board: Leaderboard) -> str:
         )
         for (sizes, options), methods in sorted(runs.items())
     ]
+    natives = {each for _, options in runs for each in options if each.startswith("--native ")}
+    lines = [
+        *(
+            f"megamedical-benchmark native --suite {shlex.quote(suite)} --store STORE --out {file}"
+            for file in sorted(each.removeprefix("--native ") for each in natives)
+        ),
+        *lines,
+    ]
     own = "" if board.suite in suite_names() else f"--suite {shlex.quote(suite)} "
     last = f"megamedical-benchmark leaderboard results/ {own}--store STORE --html board.html"
     return "\n".join([*lines, last])

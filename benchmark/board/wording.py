@@ -228,9 +228,9 @@ def notes(board: Leaderboard) -> Iterator[str]:
         )
     if any("native_dice" in one.measures for one in standings):
         yield (
-            "On the scan: predictions brought back to the grid of the scan, linear between pixels, "
-            "and held against its own mask, finer than a slice can show; distances in mm, of scans "
-            "that say how large a voxel is."
+            "On scans: Dice × 100 on the grid of each scan, to which predictions are brought back, "
+            "linear between pixels; its own mask is finer than a slice can show. Distances there "
+            "are in mm, of scans that say how large a voxel is."
         )
     if any(one.expected is not None for one in standings):
         yield (

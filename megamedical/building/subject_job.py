@@ -64,7 +64,10 @@ def fingerprint_of(basis: str, subject: Subject) -> str:
 def facts_that_matter(group: Group) -> dict[str, object]:
     """What a group says that its slices depend on; evidence and notes may change freely."""
     said = {"title", "notes", "evidence", "subjects", "archives", "parts", "without_mask"}
-    return {key: value for key, value in group.model_dump(mode="json").items() if key not in said}
+    facts = {key: value for key, value in group.model_dump(mode="json").items() if key not in said}
+    if group.grid == "isotropic" and group.intensity and group.intensity.window:
+        facts["window"] = "as far as the grid reaches it"  # these alone changed after PROCESSING 2
+    return facts
 
 
 def digest(facts: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,8 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
             )
         return clip
     window = Range(*rule.window) if rule.window else Range(low, high)
-    if resampled and not (low <= window.low and high >= window.high):
-        extremes = _extremes(voxels, axes)
+    if resampled:
+        extremes = _extremes(voxels, axes, window)
         low, high = extremes.low, extremes.high
     clip = Range(max(low, window.low), min(high, window.high))
     if clip.low >= clip.high:
@@ -135,20 +136,26 @@ def _between_planes(voxels: NDArray[Any], axis: int, weights: Weights) -> NDArra
     return planes
 
 
-def _blocks(voxels: NDArray[Any], axes: Sequence[Axis]) -> Iterator[NDArray[np.float32]]:
-    """A resampled volume, a few planes at a time, so that it is never whole in memory."""
+def _planes(voxels: NDArray[Any], axes: Sequence[Axis]) -> Iterator[NDArray[np.float32]]:
+    """The planes of a resampled volume, which is never whole in memory."""
     points = np.arange(len(axes[0].positions))
     for block in np.array_split(points, max(len(points) // 8, 1)):
         yield from standard_planes(voxels, axes, 0, block)
 
 
-def _extremes(voxels: NDArray[Any], axes: Sequence[Axis]) -> Range:
-    lows, highs = [], []
-    for block in _blocks(voxels, axes):
-        within = block[np.isfinite(block)]
-        lows.append(within.min(initial=np.inf))
-        highs.append(within.max(initial=-np.inf))
-    return Range(float(min(lows)), float(max(highs)))
+def _extremes(
+    voxels: NDArray[Any], axes: Sequence[Axis], window: Range = Range(-np.inf, np.inf)
+) -> Range:
+    """The lowest and the highest of the resampled voxels, or two on both sides of a window."""
+    low, high = np.inf, -np.inf
+    middle = np.array([len(axes[0].positions) // 2])  # has air and bone alone, more often than not
+    for plane in chain(standard_planes(voxels, axes, 0, middle), _planes(voxels, axes)):
+        within = plane[np.isfinite(plane)]
+        low = min(low, float(within.min(initial=np.inf)))
+        high = max(high, float(within.max(initial=-np.inf)))
+        if low <= window.low and high >= window.high:
+            break
+    return Range(low, high)
 
 
 def _percentiles(voxels: NDArray[Any], percentiles: tuple[float, float]) -> Range:
@@ -167,8 +174,8 @@ def _resampled_percentiles(
         raise SubjectError("standardise", "", _NOTHING_POSITIVE)
     width = 2 * high / _BINS  # the spline overshoots, but not by as much as that
     counts = np.zeros(_BINS, dtype=np.int64)
-    for block in _blocks(voxels, axes):
-        positive = block[block > 0]
+    for plane in _planes(voxels, axes):
+        positive = plane[plane > 0]
         bins = np.minimum(positive / np.float32(width), np.float32(_BINS - 1)).astype(np.int32)
         counts += np.bincount(bins, minlength=_BINS)
     below = np.cumsum(counts)

@@ -156,9 +156,9 @@ def test_rows_have_both_scores_and_a_column_shows_them(made, tmp_path):
     assert call("leaderboard", tmp_path, *suite_file, "--html", page).exit_code == 0
     shown = f"{100 * ensembles.groupby('task')['native_dice'].mean().mean():.1f}"
     text = page.read_text()
-    head = text.index("On the scan")
+    head = text.index("On scans")
     assert shown in text[head : text.index("</table>", head)]
-    assert "HD95 on the scan" in text
+    assert "HD95 on scans" in text
 
 
 def test_rows_without_are_made_again_and_rows_with_are_kept(made, tmp_path):

@@ -15,6 +15,7 @@ from megamedical import build, open_store
 from megamedical.store.verification import verify
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.mirror,
     pytest.mark.skipif(not MIRROR.exists(), reason=f"no real archives at {MIRROR}"),
 ]

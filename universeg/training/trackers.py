@@ -6,14 +6,19 @@ Each is imported where it is wanted. A run that goes on is the same run there to
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from megamedical.errors import NotInstalled, needing
+from megamedical.errors import MegaMedicalError, NotInstalled, needing
 from megamedical.files.writing import whole_file
 from universeg.training.config import Config
 from universeg.training.folder import Folder
+
+
+class TrackerError(MegaMedicalError):
+    """What figures are sent to does not take them."""
 
 
 class Tracker(Protocol):
@@ -64,17 +69,19 @@ class WeightsAndBiases:
 
         Raises:
             NotInstalled: there is no wandb.
+            TrackerError: nobody is logged in, or it cannot be reached.
         """
         with needing("wandb", "wandb", "The setting `wandb`"):
             import wandb
-        self._run = wandb.init(
-            project=config.wandb,
-            name=folder.path.name,
-            id=_kept(folder.path / "wandb.id", secrets.token_hex(8)),
-            resume="allow",
-            dir=str(folder.path),
-            config=config.model_dump(mode="json"),
-        )
+        with _explained("Weights & Biases", "Run `wandb login`, or set WANDB_MODE=offline."):
+            self._run = wandb.init(
+                project=config.wandb,
+                name=folder.path.name,
+                id=_kept(folder.path / "wandb.id", secrets.token_hex(8)),
+                resume="allow",
+                dir=str(folder.path),
+                config=config.model_dump(mode="json"),
+            )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """See `Tracker`."""
@@ -93,10 +100,15 @@ class MLflow:
 
         Raises:
             NotInstalled: there is no MLflow.
+            TrackerError: it cannot be reached, or is of a kind that MLflow does not write any more.
         """
         with needing("mlflow", "mlflow", "The setting `mlflow`"):
             from mlflow import MlflowClient
-        self._client = MlflowClient()
+        with _explained("MLflow", "Set MLFLOW_TRACKING_URI: http://SERVER, sqlite:///mlflow.db."):
+            self._begin(MlflowClient, config, folder)
+
+    def _begin(self, client: Callable[[], Any], config: Config, folder: Folder) -> None:
+        self._client = client()
         found = self._client.get_experiment_by_name(config.mlflow)
         known = folder.path / "mlflow.id"
         if not known.exists():
@@ -132,6 +144,16 @@ def trackers_of(config: Config, folder: Folder, after: int) -> list[Tracker]:
     if config.mlflow:
         asked.append(MLflow(config, folder))
     return asked
+
+
+@contextmanager
+def _explained(name: str, remedy: str) -> Iterator[None]:
+    """One sentence in place of what somebody else's package raises."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise TrackerError(f"{name} takes no figures: {said}", remedy) from error
 
 
 def _kept(path: Path, value: str) -> str:

@@ -127,13 +127,13 @@ def groups(store) -> dict[str, zarr.Group]:
 @pytest.fixture
 def processed(monkeypatch) -> list[str]:
     """The subjects whose files are read, as `<dataset>/<group> <subject>`."""
-    read, subjects = processing._read, []
+    read, subjects = processing.read_subject, []
 
     def spy(job):
         subjects.append(f"{job.dataset}/{job.group_name} {job.subject.name}")
         return read(job)
 
-    monkeypatch.setattr(processing, "_read", spy)
+    monkeypatch.setattr(processing, "read_subject", spy)
     return subjects
 
 

@@ -43,13 +43,13 @@ def few(mirror, tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def processed(monkeypatch) -> list[str]:
     """The subjects whose files are read."""
-    read, subjects = processing._read, []
+    read, subjects = processing.read_subject, []
 
     def spy(job):
         subjects.append(f"{job.dataset}/{job.group_name} {job.subject.name}")
         return read(job)
 
-    monkeypatch.setattr(processing, "_read", spy)
+    monkeypatch.setattr(processing, "read_subject", spy)
     return subjects
 
 

@@ -84,15 +84,15 @@ def test_the_plane_that_a_slice_shows_is_the_one_that_counts_most_in_it(plane, g
 
 
 def test_a_plane_lies_as_its_slice_does():
-    """The head is up in a coronal slice, and the last voxel of Z is the highest."""
-    voxels = np.zeros((6, 5, 4), np.uint8)
-    voxels[5, :, 0] = 1
+    """The head is up in a coronal slice: the last of Z is highest, below what was padded."""
+    voxels = np.zeros((5, 4, 6), np.uint8)
+    voxels[4, :, 0] = 1
     axes = axes_of(voxels.shape, (3.0, 1.0, 2.0), 16)
     coronal = native_plane(labels_of(voxels), (3.0, 1.0, 2.0), axes, "organ", "coronal", 8)
     np.testing.assert_array_equal(np.argwhere(coronal.mask), [[0, 0]])
-    assert coronal.mask.shape == (6, 4)
+    assert coronal.mask.shape == (5, 6)
     assert coronal.spacing == (3.0, 2.0)
-    np.testing.assert_allclose(coronal.rows, np.arange(6) * 15 / 5)
+    np.testing.assert_allclose(coronal.rows, [3, 6, 9, 12, 15])
     axial = native_plane(labels_of(voxels), (3.0, 1.0, 2.0), axes, "organ", "axial", 15)
-    np.testing.assert_array_equal(axial.mask, voxels[5] == 1)
+    np.testing.assert_array_equal(axial.mask, voxels[4] == 1)
     assert axial.spacing == (1.0, 2.0)

@@ -15,6 +15,6 @@ import damage
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_file_is_refused_or_right():
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    found = damage.measure(168, seed=3)
+    found = damage.measure(84, seed=3)
     assert sum(counted["wrong"] for counted in found.values()) == 0, found
-    assert sum(counted["refused"] for counted in found.values()) > 50
+    assert sum(counted["refused"] for counted in found.values()) > 25

@@ -13,7 +13,7 @@ from universeg.training.clock import about
 from universeg.training.config import Config
 from universeg.training.curve import draw_curve
 from universeg.training.folder import Folder
-from universeg.training.trackers import trackers_of
+from universeg.training.trackers import TrackerError, trackers_of
 
 
 @pytest.fixture
@@ -65,6 +65,20 @@ def test_figures_are_kept_by_mlflow(folder, monkeypatch):
     (run,) = client.search_runs([client.get_experiment_by_name("hearts").experiment_id])
     assert [each.step for each in client.get_metric_history(run.info.run_id, "loss")] == [5, 10]
     assert run.data.params["optimiser.learning_rate"] == "0.0001"
+
+
+def test_one_that_takes_nothing_is_told_in_a_sentence(folder, monkeypatch):
+    def refusing(**_: object):
+        raise ValueError("nobody is logged in. A page of advice\nand more")
+
+    for name, maker in (("wandb", "init"), ("mlflow", "MlflowClient")):
+        module = types.ModuleType(name)
+        setattr(module, maker, refusing)
+        monkeypatch.setitem(sys.modules, name, module)
+        with pytest.raises(TrackerError) as error:
+            trackers_of(Config.model_validate({name: "hearts"}), folder, 0)
+        assert error.value.problem.endswith(" takes no figures: nobody is logged in")
+        assert error.value.remedy
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
