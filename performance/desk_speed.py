@@ -1,16 +1,17 @@
 """How long a person at the desk waits, and what the desk takes of memory.
 
-    python performance/desk_speed.py [--weights megamedical-base] [--toy] [WHAT …]
+    python performance/desk_speed.py [--weights megamedical-base] [--repeats 3] [--toy] [WHAT …]
 
 A desk is opened as a person opens it, and asked as its page asks it, on scans that are made here:
 what the network costs does not depend on what it sees.
 
 - `strokes`: how long a stroke takes until it is on disk, with nothing else to do and while 50
-  pictures are predicted anew.
-- `click`: how long a new picture takes from the click to its prediction, 16 labelled ones being
-  shown with it, while others are predicted.
+  pictures are predicted anew; a second page looks at the list all the while.
+- `click`: how long a new picture takes from the click until it can be seen and drawn on, and until
+  its prediction is there, 16 labelled ones being shown with it, while others are predicted.
 - `volume`: how long a volume of 32 slices with 2 labels takes, 16 slices being shown with each.
-- `many`: the memory of the server and of the process that predicts after 500 pictures.
+- `many`: the most memory that the server and the process that predicts ever had, 500 pictures
+  being predicted and each of them opened.
 
 Printed are the seconds of the clock, and those that the predicting process had of a processor: on
 a machine where others work, these are what a quiet one would take, shared by its cores. `--toy`
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import multiprocessing
 import os
 import re
 import statistics
@@ -49,8 +51,11 @@ from universeg.weights.releases import file_of  # noqa: E402
 SHAPE = (480, 640)  # of a picture
 SLICES = 32
 SUPPORT = 16
+CLICKS = 5
 TICK = os.sysconf("SC_CLK_TCK")
 SOON = 0.02  # seconds between two questions whether it is done
+LOOK = 0.8  # seconds between two looks of a page
+PAUSE = 0.03  # seconds between two strokes
 
 
 class Visitor:
@@ -58,6 +63,7 @@ class Visitor:
 
     def __init__(self, address: str, process: int) -> None:
         self.process = process
+        self._address = address
         parts = urlsplit(address)
         self._connection = http.client.HTTPConnection(parts.netloc)
         self._connection.request("GET", f"/?{parts.query}")
@@ -65,6 +71,10 @@ class Visitor:
         answer.read()
         cookie = answer.headers["set-cookie"].split(";")[0]
         self._headers = {"cookie": cookie, "origin": f"http://{parts.netloc}"}
+
+    def another(self) -> Visitor:
+        """A second one."""
+        return Visitor(self._address, self.process)
 
     def ask(self, path: str, body: object = None) -> bytes:
         headers = self._headers | {"content-type": "application/json"}
@@ -126,10 +136,10 @@ def predicting(server: int) -> int:
     return max(children, key=memory)
 
 
-def memory(process: int) -> float:
-    """MB that a process holds."""
+def memory(process: int, kind: str = "VmRSS") -> float:
+    """MB that a process holds; with `VmHWM` the most that it ever held."""
     said = Path(f"/proc/{process}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", said)[1]) / 1024
+    return int(re.search(rf"{kind}:\s+(\d+)", said)[1]) / 1024
 
 
 def processor_seconds(process: int) -> float:
@@ -160,9 +170,28 @@ def write_volumes(folder: Path, count: int, with_masks: bool) -> Path:
     return folder
 
 
+@contextmanager
+def watched(visitor: Visitor):
+    """A second page is open, in a process of its own, and looks at what has changed."""
+
+    def look() -> None:
+        other, change = visitor.another(), -1
+        while True:
+            change = json.loads(other.ask(f"/api/desk?since={change}"))["change"]
+            time.sleep(LOOK)
+
+    page = multiprocessing.get_context("fork").Process(target=look, daemon=True)
+    page.start()
+    try:
+        yield
+    finally:
+        page.terminate()
+        page.join()
+
+
 def measure_strokes(folder: Path, weights: Path, count: int) -> None:
     scans = write_pictures(folder / "scans", count + 2, SHAPE)
-    with opened(scans, weights) as visitor:
+    with opened(scans, weights) as visitor, watched(visitor):
         first, drawn, *_ = visitor.desk()["scans"]
         visitor.stroke(first, disc(SHAPE, (240, 320), 100))
 
@@ -173,18 +202,29 @@ def measure_strokes(folder: Path, weights: Path, count: int) -> None:
                 begun = time.perf_counter()
                 visitor.stroke(drawn, mask)
                 found.append(time.perf_counter() - begun)
-                time.sleep(0.1)
+                time.sleep(PAUSE)
             return found
 
-        quiet = times(lambda found: len(found) >= 50)
+        def is_done(found: list[float]) -> bool:
+            return len(found) % 20 == 1 and not visitor.desk(drawn["id"])["left"]
+
+        quiet = times(lambda found: len(found) >= 200)
         visitor.finish(first)
-        busy = times(lambda found: len(found) > 10 and not visitor.desk(drawn["id"])["left"])
+        worker = predicting(visitor.process)
+        spent = processor_seconds(visitor.process), processor_seconds(worker)
+        begun = time.perf_counter()
+        busy = times(lambda found: len(found) > 10 and is_done(found))
+        clock = time.perf_counter() - begun
+        server = processor_seconds(visitor.process) - spent[0]
+        network = processor_seconds(worker) - spent[1]
     print(f"a stroke until it is on disk, {SHAPE[1]} x {SHAPE[0]} pixels, in ms")
     for name, each in (("nothing else to do", quiet), (f"{count} pictures are predicted", busy)):
-        least, *_, most = sorted(each)
-        median, late = statistics.median(each), np.percentile(each, 95)
-        said = ", ".join(f"{1000 * value:.1f}" for value in (least, median, late, most))
-        print(f"  {name:<30} least, median, 95 %, most of {len(each)}: {said}")
+        ends = [min(each), *np.percentile(each, [50, 95, 99]), max(each)]
+        said = ", ".join(f"{1000 * value:.1f}" for value in ends)
+        print(f"  {name:<30} least, median, 95 %, 99 %, most of {len(each)}: {said}")
+    print(
+        f"  {clock:.1f} s of the clock; of a processor, server {server:.1f}, network {network:.1f}"
+    )
 
 
 def measure_click(folder: Path, weights: Path, count: int) -> None:
@@ -192,38 +232,47 @@ def measure_click(folder: Path, weights: Path, count: int) -> None:
     scans = write_pictures(folder / "scans", count, SHAPE)
     with opened(scans, weights, "--support", str(examples)) as visitor:
         worker, waited = predicting(visitor.process), []
-        for _ in range(3):
-            left = [each for each in visitor.desk()["scans"] if each["state"] == "waiting"]
-            if not left:
-                break
+        while left := [each for each in visitor.desk()["scans"] if each["state"] == "waiting"]:
             clicked, spent = left[-1]["id"], processor_seconds(worker)
             begun = time.perf_counter()
             visitor.ask(f"/api/scans/{clicked}")
             visitor.ask(f"/api/scans/{clicked}/image/2d/0")
+            visitor.ask(f"/api/scans/{clicked}/masks/2d/0")
+            shown = time.perf_counter() - begun
             visitor.wait(
                 lambda desk, i=clicked: any(
                     each["id"] == i and each["state"] == "predicted" for each in desk["scans"]
                 ),
                 clicked,
             )
-            waited.append((time.perf_counter() - begun, processor_seconds(worker) - spent))
-    print(f"from a click to the prediction, {SUPPORT} labelled ones being shown, in s")
-    for clock, processor in waited:
-        print(f"  {clock:.2f} of the clock, {processor:.2f} of a processor")
+            clock = time.perf_counter() - begun
+            waited.append((shown, clock, processor_seconds(worker) - spent))
+            if len(waited) == CLICKS:
+                break
+            time.sleep(LOOK)  # so that others are being predicted again
+    print(f"from a click, {SUPPORT} labelled ones being shown with it, in s")
+    for shown, clock, processor in waited:
+        print(
+            f"  {shown:.2f} until it is seen, {clock:.2f} until its prediction is there, ", end=""
+        )
+        print(f"{processor:.2f} of a processor")
 
 
-def measure_volume(folder: Path, weights: Path) -> None:
+def measure_volume(folder: Path, weights: Path, repeats: int) -> None:
     examples = write_volumes(folder / "examples", 4, with_masks=True)
     scans = write_volumes(folder / "scans", 1, with_masks=False) / "images"
+    print(f"a volume of {SLICES} slices with 2 labels, {SUPPORT} slices being shown, in s")
     with opened(scans, weights, "--support", str(examples)) as visitor:
         worker = predicting(visitor.process)
-        spent = processor_seconds(worker)
-        clock, _ = visitor.wait(lambda desk: desk["scans"][0]["state"] == "predicted")
-        spent = processor_seconds(worker) - spent
-    print(
-        f"a volume of {SLICES} slices with 2 labels, {SUPPORT} slices being shown: "
-        f"{clock:.1f} s of the clock, {spent:.1f} s of a processor"
-    )
+        for number in range(repeats):
+            spent, version = processor_seconds(worker), 0
+            if number:
+                (scan,) = visitor.desk()["scans"]
+                version = scan["version"]
+                visitor.ask(f"/api/scans/{scan['id']}/predict", {})
+            clock, _ = visitor.wait(lambda desk, v=version: desk["scans"][0]["version"] > v)
+            spent = processor_seconds(worker) - spent
+            print(f"  {clock:.1f} of the clock, {spent:.1f} of a processor", flush=True)
 
 
 def measure_many(folder: Path, weights: Path, count: int) -> None:
@@ -232,28 +281,33 @@ def measure_many(folder: Path, weights: Path, count: int) -> None:
         worker = predicting(visitor.process)
         before = memory(visitor.process), memory(worker)
         all_of_them = visitor.desk()["scans"]
-        for scan in all_of_them:
-            visitor.ask(f"/api/scans/{scan['id']}/thumbnail")
         visitor.stroke(all_of_them[0], disc(SHAPE, (240, 320), 100))
         visitor.finish(all_of_them[0])
+        for scan in all_of_them:
+            visitor.ask(f"/api/scans/{scan['id']}/thumbnail")
+            visitor.ask(f"/api/scans/{scan['id']}/image/2d/0")
+            visitor.ask(f"/api/scans/{scan['id']}/masks/2d/0")
         visitor.wait(lambda desk: not desk["left"] and not desk["working"])
-        after = memory(visitor.process), memory(worker)
-        begun = time.perf_counter()
+        after = memory(visitor.process, "VmHWM"), memory(worker, "VmHWM")
+        told = []
         for _ in range(20):
+            begun = time.perf_counter()
             visitor.desk()
-        told = (time.perf_counter() - begun) / 20
-    print(f"{count} pictures, all seen and predicted; MB before and after")
+            told.append(time.perf_counter() - begun)
+    print(f"{count} pictures, all seen and predicted; MB when it was opened, and at most")
     for name, old, new in zip(("server", "predicting"), before, after, strict=True):
         print(f"  {name:<10} {old:6.0f} {new:6.0f}")
-    print(f"  the whole list is told in {1000 * told:.1f} ms")
+    print(f"  the whole list is told in {1000 * statistics.median(told):.1f} ms")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", default=["strokes", "click", "volume", "many"])
     parser.add_argument("--weights", default="megamedical-base")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--toy", action="store_true")
     asked = parser.parse_args()
+    repeats = 1 if asked.toy else asked.repeats
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = folder / "small.safetensors"
@@ -261,11 +315,12 @@ def main() -> None:
         save_weights(UniverSeg(encoder_blocks=[8, 8], decoder_blocks=[8]), small)
         weights = small if asked.toy else file_of(asked.weights)
         if "strokes" in asked.what:
-            measure_strokes(folder / "strokes", weights, 4 if asked.toy else 50)
+            for number in range(repeats):
+                measure_strokes(folder / f"strokes-{number}", weights, 4 if asked.toy else 50)
         if "click" in asked.what:
-            measure_click(folder / "click", weights, 4 if asked.toy else 20)
+            measure_click(folder / "click", weights, 4 if asked.toy else 30)
         if "volume" in asked.what:
-            measure_volume(folder / "volume", weights)
+            measure_volume(folder / "volume", weights, repeats)
         if "many" in asked.what:
             measure_many(folder / "many", small, 8 if asked.toy else 500)
 

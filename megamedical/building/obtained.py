@@ -44,7 +44,8 @@ def obtain_archives(
     for (dataset_id, name), error in sorted(errors.items()):
         (selection,) = (s for s in chosen if s.dataset.id == dataset_id)
         here = {archive for dataset, archive in unpacked if dataset == dataset_id}
-        missing.append(Missing.for_want_of(error, *_groups_that_need(name, selection, here)))
+        lost, in_part = _groups_that_need(name, selection, here)
+        missing.append(Missing.for_want_of(error, lost, in_part, name))
     return unpacked, missing
 
 

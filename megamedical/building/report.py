@@ -18,22 +18,28 @@ if TYPE_CHECKING:
 class Missing:
     """Something that cannot be had here, the groups left out for it, and what to do.
 
-    Groups `in_part` are built from the other parts of the whole that it is one of.
+    Groups `in_part` are built from the other parts of the whole that it is one of. `archive` is its
+    name, where it is one.
     """
 
     what: str
     groups: Sequence[str]
     remedy: str
     in_part: Sequence[str] = ()
+    archive: str = ""
 
     @classmethod
     def for_want_of(
-        cls, error: Exception, groups: Sequence[str], in_part: Sequence[str] = ()
+        cls,
+        error: Exception,
+        groups: Sequence[str],
+        in_part: Sequence[str] = (),
+        archive: str = "",
     ) -> Missing:
         """The groups that an error leaves out."""
         problem = error.problem if isinstance(error, MegaMedicalError) else str(error)
         remedy = error.remedy if isinstance(error, MegaMedicalError) else ""
-        return cls(problem, groups, remedy, in_part)
+        return cls(problem, groups, remedy, in_part, archive)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ class Mask(Facts):
     """Where the annotation of an image is, and how its file becomes labels.
 
     `decode` says how (see `megamedical.subjects.decoding`); `files` holds a pattern, or one pattern
-    per label name, in the fields of the image's pattern; `above` is the parameter of
-    `threshold`. `union` is a field that only the mask has: all files that differ in it make one
-    mask together. `may_lack` are labels whose file is missing where they do not occur. `array` is
-    the name under which a file holds the mask, in the fields of the image where it has many;
-    `channel` the one of its channels that is meant, counted from 0, or `any` for the brightest of
-    its colours. A `stretched` mask covers the whole picture in a size of its own, whatever its
-    aspect: the picture is given the nearest of its values.
+    per label name, in the fields of the image's pattern; `above` is the parameter of `threshold`.
+    `union` is a field that only the mask has: all files that differ in it make one mask together.
+    `may_lack` are labels whose file is missing where they do not occur. `array` is the name under
+    which a file holds the mask, in the fields of the image where it has many; `channel` the one of
+    its channels that is meant, counted from 0, or `any` for the brightest of its colours. A
+    `stretched` mask covers the whole picture in a size of its own, whatever its aspect: the picture
+    is given the nearest of its values.
 
     In a volume, `place` is what says where the mask lies: its `header`, which must lay it on the
     grid of the image, or, where the headers of a dataset are known to be wrong, its `voxels`: the
@@ -34,7 +34,7 @@ class Mask(Facts):
     otherwise `union` counts them, and they are as many as the slices and in their order.
     """
 
-    decode: Literal["values", "threshold", "files", "channels", "entries", "contours"]
+    decode: Literal["values", "threshold", "drawn", "files", "channels", "entries", "contours"]
     file: str | None = None
     files: dict[str, str] = Field(default={})
     above: float = 0.0

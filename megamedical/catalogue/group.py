@@ -225,8 +225,10 @@ class FileGroup(Group):
         names = set(self.labels.values())
         if self.mask.files and set(self.mask.files) != names:
             raise ValueError("`mask.files` and `labels` must name the same labels")
-        if self.mask.decode == "threshold" and len(names) > 1:
-            raise ValueError("`decode: threshold` gives one label; name no others in `labels:`")
+        if self.mask.decode in ("threshold", "drawn") and len(names) > 1:
+            raise ValueError(
+                f"`decode: {self.mask.decode}` gives one label; name no others in `labels:`"
+            )
         return self
 
     def is_without_mask(self, image: str) -> bool:

@@ -28,9 +28,11 @@ from megamedical.commands.root import (
 from megamedical.reporting.console import INCOMPLETE, echo, errors_explained, say, terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from megamedical.building.report import BuildReport
+    from megamedical.building.report import BuildReport, Missing
     from megamedical.store.store import Store
 
 
@@ -211,7 +213,7 @@ def _summarise(report: BuildReport, console: Console) -> None:
     for row in _condensed([{"group": g.path, **as_plain(g)} for g in report.groups]):
         shown.add_row(
             row["group"],
-            _of_expected(row["subjects"], row["expected"] - row["failed"]),
+            _of_expected(row["subjects"], row["expected"] - row["failed"] * bool(row["subjects"])),
             Text(f"{row['failed']:,}", style="red" if row["failed"] else ""),
             *(f"{row[count]:,}" for count in ("tasks", "images", "masks")),
             "was there" if row["was_there"] else "",
@@ -229,13 +231,17 @@ def _summarise(report: BuildReport, console: Console) -> None:
         say(console, line, "[red]✗[/] ")
     if len(report.failures) > _SHOWN:
         say(console, f"  … and {len(report.failures) - _SHOWN} more, see `Store.failures`.")
-    for missing in report.missing:
+    for missing, *others in _wanted_alike(report.missing):
         say(console, missing.what, "[yellow]![/] ")
         say(console, f"  {missing.remedy}")
-        if missing.groups:
-            say(console, f"  Left out: {', '.join(missing.groups)}")
-        if missing.in_part:
-            say(console, f"  Built in part: {', '.join(missing.in_part)}")
+        if others:
+            say(console, f"  The same holds for {', '.join(other.archive for other in others)}")
+        lost = dict.fromkeys(group for each in (missing, *others) for group in each.groups)
+        if lost:
+            say(console, f"  Left out: {', '.join(lost)}")
+        in_part = dict.fromkeys(group for each in (missing, *others) for group in each.in_part)
+        if in_part:
+            say(console, f"  Built in part: {', '.join(in_part)}")
     left_out = sum(group.left_out for group in report.groups)
     if left_out:
         say(
@@ -244,6 +250,19 @@ def _summarise(report: BuildReport, console: Console) -> None:
             "is); `--known-errors keep` takes them.",
         )
     say(console, f"Store: {report.store}  fingerprint {report.fingerprint[:12]}")
+
+
+def _wanted_alike(missing: Sequence[Missing]) -> list[list[Missing]]:
+    """Archives of which the same is said but for their names, in one list each."""
+    names = [each.archive for each in missing if each.archive]
+    alike: dict[str, list[Missing]] = {}
+    for each in missing:
+        said = f"{each.what}\n{each.remedy}"
+        if each.archive:
+            for name in names:
+                said = said.replace(name, "")
+        alike.setdefault(said, []).append(each)
+    return list(alike.values())
 
 
 def _of_expected(subjects: int, expected: int) -> str:

@@ -31,6 +31,22 @@ def threshold(group: FileGroup, read: Read) -> Segmentation:
     return Layers({label: read(group.mask.patterns[0]) > group.mask.above})
 
 
+def drawn(group: FileGroup, read: Read) -> Segmentation:
+    """One file, drawn on a ground of one grey; all that differs from its corners is the label.
+
+    Raises:
+        SubjectError: its corners are not of one grey.
+    """
+    (label,) = group.label_values
+    values = read(group.mask.patterns[0])
+    corners = values[tuple(slice(None, None, max(1, length - 1)) for length in values.shape)]
+    ground = corners.flat[0]
+    if (corners != ground).any():
+        said = ", ".join(f"{grey:g}" for grey in np.unique(corners))
+        raise SubjectError("decode", "", f"the mask's corners are not of one grey: {said}")
+    return Layers({label: values != ground})
+
+
 def files(group: FileGroup, read: Read) -> Segmentation:
     """One file per label; all that is not zero in it is the label. Labels may overlap."""
     return _layers((label, read(group.mask.files[label])) for label in group.label_values)
@@ -77,6 +93,7 @@ def _layers(masks: Iterator[tuple[str, NDArray[Any]]]) -> Layers:
 DECODERS: Mapping[str, Decoder] = {
     "values": values,
     "threshold": threshold,
+    "drawn": drawn,
     "files": files,
     "contours": contours,
     "channels": channels,

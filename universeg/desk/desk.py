@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 from megamedical.errors import MegaMedicalError
 from megamedical.files.writing import whole_file
 from universeg.desk.catalogue import Entry, plane_of
-from universeg.desk.labels import added, checked
+from universeg.desk.labels import added, checked, told_apart
 from universeg.desk.masks import Cut, Masks, Patch
 from universeg.desk.predicting.tasks import Judged
 from universeg.desk.record import LOOKED_AT, Record, Standing
-from universeg.desk.showing import Shelf, Shown, write_thumbnail
+from universeg.desk.showing import Shelf, Shown, read_shown, write_thumbnail
 from universeg.results.labels import Label
 
 _IN_MEMORY = 4  # scans whose layers are
@@ -70,6 +70,7 @@ class Desk:
         self._lock = RLock()
         self._drawing = Lock()  # of thumbnails, one at a time
         self._used: list[str] = []
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.notes = self._read_notes()
         for value, name in names.items():
             self.name(value, name)
@@ -114,7 +115,17 @@ class Desk:
             SubjectError: it cannot be read.
         """
         self.record(identity)
-        return self.shelf.of(self.entries[identity])
+        shown = self.shelf.of(self.entries[identity])
+        self._shapes[identity] = shown.shape
+        return shown
+
+    def shape(self, identity: str) -> tuple[int, ...]:
+        """Of the voxels of a scan, which is read once for it, so that no stroke waits for it.
+
+        Raises:
+            SubjectError: it cannot be read.
+        """
+        return self._shapes.get(identity) or self.shown(identity).shape
 
     def masks(self, identity: str) -> Masks:
         """What is drawn on a scan.
@@ -123,7 +134,7 @@ class Desk:
             SubjectError: the scan cannot be read.
         """
         record = self.record(identity)
-        masks = record.masks(self.shown(identity).shape)
+        masks = record.masks(self.shape(identity))
         with self._lock:
             used = [*(each for each in self._used if each != identity), identity]
             over, self._used = used[:-_IN_MEMORY], used[-_IN_MEMORY:]
@@ -135,7 +146,7 @@ class Desk:
         """What the network found in a scan, whatever was drawn since."""
         record = self.record(identity)
         if not record.found_file.exists():
-            return Masks(self.shown(identity).shape)
+            return Masks(self.shape(identity))
         return Masks.load(record.found_file)[0]
 
     def thumbnail(self, identity: str) -> Path:
@@ -145,9 +156,12 @@ class Desk:
             SubjectError: it cannot be read.
         """
         path = self.record(identity).folder / "thumbnail.png"
-        with self._drawing:
+        if path.exists():
+            return path
+        entry = self.entries[identity]
+        with self._drawing:  # not by way of the shelf, on which is what somebody looks at
             if not path.exists():
-                write_thumbnail(self.shown(identity), path)
+                write_thumbnail(self.shelf.kept(entry) or read_shown(entry), path)
         return path
 
     def edit(self, identity: str, revision: int, cut: Cut, patches: list[Patch]) -> int:
@@ -185,14 +199,14 @@ class Desk:
                     record.drop_label(self.masks(identity).shape, value)
         self.changed()
 
-    def add_label(self, name: str, value: int | None = None) -> None:
+    def add_label(self, name: str, value: int | None = None, colour: str = "") -> None:
         """Add a label.
 
         Raises:
             MegaMedicalError: there is one of that name.
         """
         with self._lock:
-            labels = added(self.notes.labels, name, value)
+            labels = added(self.notes.labels, name, value, colour)
             self._write_notes(self.notes.model_copy(update={"labels": labels}))
         self.changed()
 
@@ -203,10 +217,16 @@ class Desk:
             self._write_notes(self.notes.model_copy(update={"tuned": note, "tunings": tunings}))
         self.changed()
 
-    def name(self, value: int, name: str) -> None:
-        """Have a label of this value; one that is there keeps the name that a person gave it."""
-        if value not in {label.value for label in self.notes.labels}:
-            self.add_label(name, value)
+    def name(self, value: int, name: str, colour: str = "") -> None:
+        """Have a label of this value; one that is there keeps what a person called it.
+
+        Raises:
+            MegaMedicalError: there are enough labels already.
+        """
+        there = self.notes.labels
+        if value not in {label.value for label in there}:
+            taken = [label.name for label in there]
+            self.add_label(told_apart(name, value, taken), value, colour)
 
     def _read_notes(self) -> Notes:
         path = self.folder / "desk.json"

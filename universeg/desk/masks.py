@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,12 +131,15 @@ class Masks:
             seen_so_far |= layer
         return False
 
-    def save(self, path: Path, revision: int = 0) -> None:
-        """Write all layers, whole or not at all, a bit a voxel."""
+    def save(self, path: Path, revision: int = 0, *, synced: bool = False) -> None:
+        """Write all layers, whole or not at all, a bit a voxel; `synced`, on the disk itself."""
         packed = {f"label{v}": np.packbits(self._layers[v]) for v in self.labels}
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             told = {"shape": np.array(self.shape), "revision": np.array(revision)}
             np.savez_compressed(file, allow_pickle=False, **told, **packed)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
 
     @classmethod
     def load(cls, path: Path) -> tuple[Self, int]:

@@ -166,9 +166,11 @@ class Record:
     def take(self, found: Path, confidence: float, support: str) -> None:
         """Take what the network found, in place of what it found before.
 
-        Only for a scan on which nobody has drawn, and which nobody has looked at.
+        Only as long as nobody has drawn on the scan, or is done with it.
         """
         with self.lock, self._or_as_before():
+            if self.standing.state not in ("waiting", "predicted"):
+                return
             self.standing.confidence = confidence
             self.standing.support = support
             self.standing.reason = ""
@@ -179,15 +181,18 @@ class Record:
             self._write_standing()
 
     def fill(self, shape: tuple[int, ...], found: Path) -> None:
-        """Take what the network found in all slices but those that a person drew."""
+        """Take what the network found in all slices but those that a person drew.
+
+        Only as long as that person is not done.
+        """
+        filled, _ = Masks.load(found)  # which takes long, and somebody may be drawing
         with self.lock:
-            filled, _ = Masks.load(found)
-            with self._or_as_before():
-                self._masks = self.masks(shape).renewed(filled, self.standing.drawn)
-                self.standing.version += 1
-                self.standing.reason = ""
-                self.fold()
-            found.unlink(missing_ok=True)
+            if self.standing.state == "begun":
+                with self._or_as_before():
+                    self._masks = self.masks(shape).renewed(filled, self.standing.drawn)
+                    self.standing.version += 1
+                    self.standing.reason = ""
+                    self.fold()
 
     def drop_label(self, shape: tuple[int, ...], label: int) -> None:
         """Take a label away from what is drawn and found."""
@@ -214,7 +219,7 @@ class Record:
         """Write the layers whole, so that no edit is needed to tell them."""
         with self.lock:
             if self._masks is not None:
-                self._masks.save(self.mask_file, self._last_edit)
+                self._masks.save(self.mask_file, self._last_edit, synced=True)
                 self._write_standing()
                 self._edits_file.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _LONGEST_GOODBYE = 2  # seconds that a request may take when the desk is closed
 _FIRST_LABEL = "label 1"  # so that one can draw at once; it is renamed with a click
+_TURN = 0.0005  # seconds that a thread computes while others wait: a stroke takes many short turns
 _BROWSER = 0.5  # seconds until the browser is opened, so that somebody answers
 
 
@@ -74,6 +76,7 @@ def open_desk(
     import uvicorn
 
     from universeg.desk.server.app import application
+    from universeg.desk.server.patience import Patient
 
     _expect_apart(opening)
     _expect_certificate(opening)
@@ -93,6 +96,7 @@ def open_desk(
             application(desk, agenda, tunings, errand, door),
             log_config=None,
             access_log=False,
+            http=Patient,
             lifespan="off",
             ws="none",
             server_header=False,
@@ -100,6 +104,7 @@ def open_desk(
             timeout_graceful_shutdown=_LONGEST_GOODBYE,
         )
         _encrypt(config, opening)
+        sys.setswitchinterval(_TURN)
         say(f"The desk is open at {door.address}")
         if look:
             Timer(_BROWSER, look, [door.address]).start()

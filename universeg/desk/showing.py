@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -102,6 +104,7 @@ class Shelf:
         """An empty shelf."""
         self._kept: OrderedDict[str, Shown] = OrderedDict()
         self._lock = Lock()
+        self._reading = Lock()
 
     def of(self, entry: Entry) -> Shown:
         """A scan, read if it is not in memory.
@@ -109,15 +112,26 @@ class Shelf:
         Raises:
             SubjectError: it cannot be read, or shown.
         """
-        with self._lock:  # one is read at a time, so that memory is bounded
-            if entry.identity in self._kept:
-                self._kept.move_to_end(entry.identity)
-                return self._kept[entry.identity]
-            while len(self._kept) >= _KEPT:
-                self._kept.popitem(last=False)
+        if found := self.kept(entry):  # nobody waits here while another one is read
+            return found
+        with self._reading:  # one is read at a time, so that memory is bounded
+            if found := self.kept(entry):
+                return found
+            with self._lock:
+                while len(self._kept) >= _KEPT:
+                    self._kept.popitem(last=False)
             shown = read_shown(entry)
-            self._kept[entry.identity] = shown
+            with self._lock:
+                self._kept[entry.identity] = shown
             return shown
+
+    def kept(self, entry: Entry) -> Shown | None:
+        """A scan, if it is in memory."""
+        with self._lock:
+            if entry.identity not in self._kept:
+                return None
+            self._kept.move_to_end(entry.identity)
+            return self._kept[entry.identity]
 
 
 def read_shown(entry: Entry) -> Shown:
@@ -127,11 +141,15 @@ def read_shown(entry: Entry) -> Shown:
         SubjectError: it cannot be read, is larger than a browser can draw on, or is constant.
     """
     entry.expect_inside()
-    return shown_of(entry, entry.file.read()[0])
+    with ThreadPoolExecutor(1) as beside:  # photographs are decoded twice: on two cores at once
+        coming = beside.submit(_colours, entry)
+        return shown_of(entry, entry.file.read()[0], coming.result)
 
 
-def shown_of(entry: Entry, scan: Scan) -> Shown:
-    """A scan that was read, ready to be shown.
+def shown_of(
+    entry: Entry, scan: Scan, colours: Callable[[], NDArray[np.uint8] | None] | None = None
+) -> Shown:
+    """A scan that was read, ready to be shown; its `colours` are read, if they are not given.
 
     Raises:
         SubjectError: see `read_shown`.
@@ -142,6 +160,8 @@ def shown_of(entry: Entry, scan: Scan) -> Shown:
             entry.file.path.name,
             f"has {scan.voxels.size:,} pixels; up to {_LARGEST:,} can be drawn on: cut it in parts",
         )
+    if scan.voxels.dtype == np.bool_:  # a picture of one bit a pixel
+        scan = replace(scan, voxels=scan.voxels.astype(np.uint8))
     step = max(1, scan.voxels.size // _COUNTED)
     some = scan.voxels.ravel()[::step] if step == 1 else scan.voxels.flat[::step]
     some = some[np.isfinite(some)] if scan.voxels.dtype.kind == "f" else some
@@ -149,11 +169,15 @@ def shown_of(entry: Entry, scan: Scan) -> Shown:
     if not (np.isfinite([low, high]).all() and low < high):
         raise SubjectError("standardise", entry.file.path.name, "is constant, or not all numbers")
     dark, bright = (float(value) for value in np.percentile(some, _EDGES))
-    colours = colours_of(entry.file.path) if scan.voxels.ndim == 2 else None
-    if colours is not None and colours.shape[:2] != scan.voxels.shape:
-        colours = None
+    own = colours() if colours else _colours(entry)
+    if own is not None and own.shape[:2] != scan.voxels.shape:
+        own = None
     window = (dark, bright) if dark < bright else (low, high)
-    return Shown(scan, colours, low, high, window)
+    return Shown(scan, own, low, high, window)
+
+
+def _colours(entry: Entry) -> NDArray[np.uint8] | None:
+    return colours_of(entry.file.path) if entry.file.dimension == 2 else None
 
 
 def write_thumbnail(shown: Shown, path: Path) -> None:

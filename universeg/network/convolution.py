@@ -19,7 +19,8 @@ class Convolution(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(features, channels, size, size))
         self.bias = nn.Parameter(torch.zeros(features))
-        nn.init.kaiming_normal_(self.weight, nonlinearity=then)
+        if not self.weight.is_meta:  # for nothing, PyTorch would import its compiler: seconds
+            nn.init.kaiming_normal_(self.weight, nonlinearity=then)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve (..., H, W, C): (..., H, W, D)."""

@@ -7,7 +7,7 @@ mask of the same thing in the first. Its outputs are those of the released netwo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
@@ -116,22 +116,47 @@ class UniverSeg(nn.Module):
             ]
         )
 
-    def encode_support(self, support_images: Tensor, support_labels: Tensor) -> EncodedSupport:
-        """Do once what many queries with the same support have in common.
-
-        That is a tenth of the work, for a query meets the support in every block. What is kept
-        takes 4 MiB for each support image of 128×128.
+    def preview(self, support_images: Tensor, support_labels: Tensor) -> list[Tensor]:
+        """Do what can be done of each support image alone, whatever it is shown with.
 
         Args:
             support_images: (S, 1, H, W) in [0, 1].
             support_labels: like the images, in [0, 1].
 
+        Returns:
+            of each image, (1, 1, H, W, D): 4 MiB at 128×128.
+
         Raises:
             ValueError: the shapes do not fit.
         """
         self._expect(support_images[:1], support_images[None], support_labels[None])
-        support = self._encode(support_images[None], support_labels[None])
-        return replace(support, previews=list(support.previews))
+        first, *_ = self._blocks(self.enc_blocks)
+        examples = _examples(support_images[None], support_labels[None])
+        return [*first.preview(torch.split(examples, 1, dim=1))]
+
+    def encode_support(
+        self,
+        support_images: Tensor,
+        support_labels: Tensor,
+        previews: Sequence[Tensor] | None = None,
+    ) -> EncodedSupport:
+        """Do once what many queries with the same support have in common.
+
+        That is a sixth of the work, for a query meets the support in every block.
+
+        Args:
+            support_images: (S, 1, H, W) in [0, 1].
+            support_labels: like the images, in [0, 1].
+            previews: what `preview` gave for each image, where that is known already.
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
+        known = self.preview(support_images, support_labels) if previews is None else previews
+        if len(known) != len(support_images):
+            raise ValueError(f"{len(known)} previews are not those of {len(support_images)} images")
+        examples = _examples(support_images[None], support_labels[None])
+        return EncodedSupport(len(support_images), examples.mean(1), known)
 
     def segment(self, query: Tensor, support: EncodedSupport) -> Tensor:
         """Segment queries that have the same support.
@@ -154,7 +179,7 @@ class UniverSeg(nn.Module):
 
     def _encode(self, images: Tensor, labels: Tensor) -> EncodedSupport:
         """Prepare a support, (B, S, 1, H, W), for the first block, which works when it is asked."""
-        examples = torch.cat([images, labels], dim=2).movedim(2, -1).contiguous()
+        examples = _examples(images, labels)
         chunks = torch.split(examples, max(1, self._pairs(images) // len(images)), dim=1)
         first, *_ = self._blocks(self.enc_blocks)
         return EncodedSupport(examples.shape[1], examples.mean(1), first.preview(chunks))
@@ -170,9 +195,10 @@ class UniverSeg(nn.Module):
         top_total = torch.zeros_like(top)
         chunks = []
         for answer in answers:
-            top_total += answer.sum(1)
+            for own in answer.unbind(1):
+                top_total += own
             chunks.append(halve(answer))
-        maps = halve(top)
+        maps, chunks = halve(top), _gathered(chunks, max(1, self._pairs(query) // len(query)))
 
         skipped = []
         for block in inner:
@@ -217,3 +243,15 @@ class UniverSeg(nn.Module):
         stride = self.architecture.stride
         if query.shape[-2] % stride or query.shape[-1] % stride:
             raise ValueError(f"height and width must be multiples of {stride}: {given}")
+
+
+def _examples(images: Tensor, labels: Tensor) -> Tensor:
+    """Images and labels, (B, S, 1, H, W) each, as the first block sees them: (B, S, H, W, 2)."""
+    return torch.cat([images, labels], dim=2).movedim(2, -1).contiguous()
+
+
+def _gathered(chunks: list[Tensor], together: int) -> list[Tensor]:
+    """Chunks of a support, (B, s, H, W, D), so many images in each but the last."""
+    if all(chunk.shape[1] >= together for chunk in chunks[:-1]):
+        return chunks
+    return [*torch.split(torch.cat(chunks, dim=1), together, dim=1)]

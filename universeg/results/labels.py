@@ -13,6 +13,7 @@ COLOURS = (
     "#e69f00", "#56b4e9", "#00b37e", "#f0e442", "#4d8ff0", "#e8642c", "#d97bb6", "#b9b9b9",
 )  # fmt: skip
 LARGEST = 65535  # that a grey PNG can hold
+LONGEST = 80  # letters of a name
 
 
 class Label(BaseModel):
@@ -21,7 +22,7 @@ class Label(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: int = Field(ge=1, le=LARGEST)
-    name: str = Field(min_length=1, max_length=80)
+    name: str = Field(min_length=1, max_length=LONGEST)
     colour: str = Field(pattern=r"^#[0-9a-f]{6}$")
 
     @field_validator("name")

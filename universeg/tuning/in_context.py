@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from universeg.network.devices import device_of, exact
+from universeg.network.universeg import UniverSeg
 from universeg.tuning.finder import ABSENT, FLIPS, Maps, logit, middle
 from universeg.tuning.support import Pick, Support
 
 _AT_ONCE = 16  # queries in one batch
+_KEPT = 256 << 20  # bytes of what is kept from one slice to the next
 
 
 class InContext:
@@ -30,7 +32,7 @@ class InContext:
         """Take a network, where it lies, and what it is shown.
 
         Args:
-            network: see `universeg.models`.
+            network: see `universeg.models`; it does not change as long as this is asked.
             support: what is shown.
             draw: of the examples.
             size: planes that are shown at once; by default as many as the support says.
@@ -42,6 +44,7 @@ class InContext:
         self.size = size or support.size
         self._draw = draw
         self._flips = FLIPS if flips else FLIPS[:1]
+        self._previews: dict[int, dict[Pick, Tensor]] = {}
 
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
         """See `Finder`."""
@@ -70,28 +73,58 @@ class InContext:
                 if picks:
                     images, masks = self.support.shown(picks, label)
                     if masks.any():
-                        logits[sharing, channel] = self._answer(queries[sharing], images, masks)
+                        given = [torch.from_numpy(x) for x in (queries[sharing], images, masks)]
+                        logits[sharing, channel] = self._answer(given, label, picks)
         return logits
 
-    def _answer(self, queries: Maps, images: Maps, masks: Maps) -> Maps:
-        """Logits (Q, H, W) of queries (Q, H, W) that share (S, H, W) examples."""
-        given = [torch.from_numpy(each) for each in (queries, images, masks)]
-        found = [
-            self._forward(*(each.flip(axes) for each in given)).flip(axes) for axes in self._flips
-        ]
-        if len(found) == 1:
-            return found[0].numpy()
+    def _answer(self, given: Sequence[Tensor], label: int, picks: Sequence[Pick]) -> Maps:
+        """Logits (Q, H, W) of queries (Q, H, W) that share images and masks, (S, H, W) each."""
+        if len(self._flips) == 1:
+            return self._forward(given, label, picks).numpy()
+        found = [self._forward([x.flip(axes) for x in given]).flip(axes) for axes in self._flips]
         return logit(torch.stack(found).sigmoid().mean(0).numpy())
 
     @torch.inference_mode()
-    def _forward(self, queries: Tensor, images: Tensor, masks: Tensor) -> Tensor:
-        """Logits (Q, H, W) on the CPU, of a pass for each few queries."""
+    def _forward(
+        self, given: Sequence[Tensor], label: int = 0, picks: Sequence[Pick] = ()
+    ) -> Tensor:
+        """Logits (Q, H, W) on the CPU, of a pass for each few queries.
+
+        With `picks`, what can be done of each example alone is done once for slice after slice.
+        """
         device = device_of(self.network)
-        query, support, labels = (each.to(device) for each in (queries, images, masks))
+        query, support, labels = (each[:, None].to(device) for each in given)
         self.network.eval()
         with exact():
+            if isinstance(self.network, UniverSeg):
+                previews = self._previewed(self.network, support, labels, label, picks)
+                encoded = self.network.encode_support(support, labels, previews)
+                logits = self.network.segment(query, encoded)
+                return logits[:, 0].float().cpu()
             found = [
-                self.network(some[:, None], support[None, :, None], labels[None, :, None])[:, 0]
+                self.network(some, support[None], labels[None])[:, 0]
                 for some in torch.split(query, _AT_ONCE)
             ]
         return torch.cat(found).float().cpu()
+
+    def _previewed(
+        self,
+        network: UniverSeg,
+        images: Tensor,
+        masks: Tensor,
+        label: int,
+        picks: Sequence[Pick],
+    ) -> list[Tensor] | None:
+        """What the network makes of each example alone; kept are those of the last slice."""
+        if not picks:
+            return None
+        before = self._previews.pop(label, {})
+        new = [number for number, pick in enumerate(picks) if pick not in before]
+        if new:
+            made = network.preview(images[new], masks[new])
+            before |= {picks[number]: each for number, each in zip(new, made, strict=True)}
+        own = {pick: before[pick] for pick in picks}
+        others = sum(each.nbytes for kept in self._previews.values() for each in kept.values())
+        if others + sum(each.nbytes for each in own.values()) <= _KEPT:
+            self._previews[label] = own
+        return [*own.values()]

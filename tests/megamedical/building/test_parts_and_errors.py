@@ -75,6 +75,21 @@ def test_a_part_of_a_whole_is_built_and_completed_later(tmp_path):
     assert at_once.fingerprint == completed.fingerprint
 
 
+def test_archives_that_are_missing_alike_are_told_together(megamedical, tmp_path):
+    whole = MINIATURES["luna16"]().archives
+    here = ("subset0.zip", "seg-lungs-LUNA16.zip")
+    write_mirror(tmp_path / "mirror", {"luna16": {name: whole[name] for name in here}})
+    where = ("--store", tmp_path / "store", "--mirror", tmp_path / "mirror")
+    how = ("--resolution", 32, "--workers", 0, "--offline", "--no-checksum")
+    told = megamedical("build", "luna16", *where, *how)
+    said = " ".join(told.output.split())
+    assert told.exit_code == 3
+    assert said.count("subset1.zip of luna16 is not here") == 1
+    assert said.count("Download subset0.zip to subset9.zip") == 1
+    assert "The same holds for subset2.zip, subset3.zip, subset4.zip, subset5.zip," in said
+    assert said.count("Built in part: luna16/lungs") == 1
+
+
 @pytest.mark.parametrize("lacking", ["seg-lungs-LUNA16.zip", "subset"])
 def test_without_what_all_parts_need_nothing_is_built(tmp_path, lacking):
     whole = MINIATURES["luna16"]().archives

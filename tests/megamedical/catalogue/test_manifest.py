@@ -290,6 +290,12 @@ MISTAKES = {
         "groups.all",
         "gives one label",
     ),
+    "drawn of two labels": (
+        "decode: values",
+        "decode: drawn",
+        "groups.all",
+        "gives one label",
+    ),
     "lacking what is no label": (
         MASK,
         "{decode: files, files: {liver: '{patient}', spleen: '{patient}'}, may_lack: [colon]}",

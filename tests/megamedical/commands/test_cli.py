@@ -213,7 +213,8 @@ class TestBuild:
         )
         assert result.exit_code == 3
         (missing,) = json.loads(result.stdout)["missing"]
-        assert set(missing) == {"what", "groups", "remedy", "in_part"}
+        assert set(missing) == {"what", "groups", "remedy", "in_part", "archive"}
+        assert missing["archive"] in missing["what"]
         assert missing["groups"] == ["acdc/challenge2017"]
 
     def test_takes_a_role_and_numbers(self, megamedical, mirror, tmp_path):

@@ -61,6 +61,7 @@ def refusal_of(facts: FileGroup, files, shape=(2, 4)) -> str:
 VALUES = group({255: "nucleus", 128: "cytoplasm"}, decode="values", file="{patient}.gif")
 SEVERAL = group({3: "lung", 1: "liver", 2: "lung"}, decode="values", file="{patient}.gif")
 ABOVE = group({1: "vessel"}, decode="threshold", file="{patient}.gif", above=127)
+DRAWN = group({1: "mandible"}, decode="drawn", file="{patient}.gif")
 EACH = group(
     {1: "disc", 2: "cup"},
     decode="files",
@@ -96,6 +97,18 @@ def test_threshold_is_what_is_above_it():
     assert decoded(ABOVE, {"{patient}.gif": [[0, 127, 128, 255], [0, 1, 126, 127]]}) == {
         "vessel": [[0, 0, 1, 1], [0, 0, 0, 0]]
     }
+
+
+@pytest.mark.parametrize("ground", [0, 24, 255])
+def test_what_is_drawn_is_all_that_differs_from_its_ground(ground):
+    rows = [[ground, ground, 7, ground], [ground, 200, ground, ground]]
+    assert decoded(DRAWN, {"{patient}.gif": rows}) == {"mandible": [[0, 0, 1, 0], [0, 1, 0, 0]]}
+    assert "the mask is empty" in refusal_of(DRAWN, {"{patient}.gif": [[ground] * 4] * 2})
+
+
+def test_what_is_drawn_over_a_corner_has_no_known_ground():
+    files = {"{patient}.gif": [[0, 9, 9, 30], [0, 0, 0, 0]]}
+    assert refusal_of(DRAWN, files) == "the mask's corners are not of one grey: 0, 30"
 
 
 def test_of_lines_inside_one_another_a_pixel_has_the_last():

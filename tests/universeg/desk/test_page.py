@@ -101,7 +101,7 @@ def opened(browser):
         page.on("request", lambda request: asked.append(request.url))
         pages.append((page, address.split("?")[0]))
         page.goto(address)
-        expect(page.locator("#list button[aria-current=true]")).to_have_count(1, timeout=PATIENT)
+        shown(page)
         return page
 
     yield open_page
@@ -110,6 +110,11 @@ def opened(browser):
         page.close()
     assert [url for url in asked if not url.startswith(("blob:", *own))] == []
     assert [line for line in told if not MEANT.search(line)] == []
+
+
+def shown(page):
+    """Waits until a scan is there that can be drawn on."""
+    expect(page.locator("#canvas[aria-busy=false]")).to_be_attached(timeout=PATIENT)
 
 
 def middle(page):
@@ -181,8 +186,7 @@ def test_a_second_window_is_told(opened, pictures):
     address, _ = pictures
     one, two = opened(address), opened(address)
     for page in (one, two):
-        page.locator("#list button[title='1']").click()
-        expect(page.locator("#scan-name")).to_have_text("1")
+        chosen(page, "1")
     one.fill("#new-label", "another")
     one.press("#new-label", "Enter")  # which nothing has been found of, so that a stroke is new
     expect(one.locator("#labels li.active input.named")).to_have_value("another")
@@ -246,6 +250,7 @@ def saved(page):
 def chosen(page, name):
     page.locator(f"#list button[title='{name}']").click()
     expect(page.locator("#scan-name")).to_have_text(name)
+    shown(page)
 
 
 def test_polygon_fill_and_eraser(opened, drawn_on):

@@ -99,7 +99,7 @@ def test_on_a_full_disk_nothing_has_changed(record, monkeypatch):
 def test_a_full_disk_does_not_accept(record, monkeypatch):
     draw(record, disc())
 
-    def full(*_: object):
+    def full(*_: object, **__: object):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
@@ -180,6 +180,17 @@ def test_slices_that_were_drawn_are_not_filled(tmp_path):
     np.testing.assert_array_equal(filled.shown(1, ("coronal", 7)), column)
     assert filled.layer(1)[0].sum() == SHAPE[0] * SHAPE[1] - 50
     assert record.standing.revision == 2  # no person did anything
+
+
+def test_what_a_person_is_done_with_is_neither_filled_nor_taken(record):
+    draw(record, disc())
+    record.finish(SHAPE, 1)
+    file = record.folder / "coming.npz"
+    for give in (lambda: record.fill(SHAPE, file), lambda: record.take(file, 0.5, "a support")):
+        Masks(SHAPE, {1: disc(radius=3)}).save(file)
+        give()
+        assert record.standing.state == "corrected"
+        np.testing.assert_array_equal(layer(again(record)), disc())
 
 
 def test_many_edits_are_folded_into_the_mask(record, monkeypatch):

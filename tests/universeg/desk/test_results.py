@@ -14,6 +14,7 @@ from pydicom import dcmread
 from tests.megamedical.reading.test_dicom import write_series
 from universeg.desk.masks import Masks
 from universeg.desk.predicting.tasks import Judged
+from universeg.desk.results import writing
 from universeg.desk.results.order import Order
 from universeg.desk.results.polygons import rings_of
 from universeg.desk.results.writing import results_of
@@ -53,6 +54,20 @@ def done(desk, number, cut, *patches: object):
     desk.edit(identity, 0, cut, [*patches])
     desk.finish(identity, 1)
     return identity
+
+
+def test_one_scan_does_not_keep_the_others_from_being_written(pictures, monkeypatch):
+    done(pictures, 1, ("2d", 0), patch(disc()))
+
+    def shown(entry, *given: object, plain=writing.shown_of):
+        if entry.name == "0":
+            raise TypeError("so")
+        return plain(entry, *given)
+
+    monkeypatch.setattr(writing, "shown_of", shown)
+    outcome = results(pictures)
+    assert outcome.failures == [("0", "TypeError: so")]
+    assert {row["scan"] for row in rows(pictures)} == {"1"}
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from made_desk import (
     write_pictures,
     write_volumes,
 )
+from PIL import Image
 
 from universeg.desk import record as record_module
 from universeg.desk.catalogue import NoScansError, lay_out
@@ -123,6 +124,23 @@ class TestDrawing:
         scale = (about["high"] - about["low"]) / 65535
         expected = inputs_at(tmp_path / "v")[0].read()[0].voxels[5]
         np.testing.assert_allclose(values * scale + about["low"], expected, atol=scale)
+
+    def test_a_picture_of_one_bit_a_pixel_is_shown(self, tmp_path):
+        (tmp_path / "s").mkdir()
+        Image.fromarray(disc()).save(tmp_path / "s" / "bits.png")
+        assert Image.open(tmp_path / "s" / "bits.png").mode == "1"
+        client = entered(open_desk(tmp_path / "s", tmp_path / "o"))
+        scan = first(client)
+        assert client.get(f"/api/scans/{scan}").json()["high"] == 1
+        values = np.frombuffer(client.get(f"/api/scans/{scan}/image/2d/0").content, "<u2")
+        np.testing.assert_array_equal(values.reshape(disc().shape) > 0, disc())
+        assert client.get(f"/api/scans/{scan}/thumbnail").status_code == 200
+
+    def test_a_fault_of_its_own_is_told_in_a_sentence(self, client, monkeypatch):
+        monkeypatch.setattr("universeg.desk.desk.read_shown", lambda _: 1 / 0)
+        answer = client.get(f"/api/scans/{first(client)}/thumbnail")
+        assert answer.status_code == 500
+        assert "A fault of the desk itself (ZeroDivisionError" in answer.json()["problem"]
 
     def test_thumbnails_are_small_pictures(self, client):
         answer = client.get(f"/api/scans/{first(client)}/thumbnail")

@@ -1,7 +1,11 @@
 """Where a desk listens, and whom it lets have its folder."""
 
+import subprocess
+import sys
+
 import pytest
 from made_desk import write_pictures
+from places import ROOT
 
 from megamedical.files.locking import InUseError, held
 from universeg.desk.predicting.tasks import Settings
@@ -12,6 +16,16 @@ def opening(tmp_path, **changes: object):
     scans = write_pictures(tmp_path / "scans", 1)
     asked = {"scans": scans, "folder": tmp_path / "out", "support": None} | changes
     return Opening(settings=Settings("none"), **asked)
+
+
+def test_the_server_does_without_torch():
+    """It takes seconds, and much memory, which only the processes that compute need."""
+    rooms = ("universeg.cli", "universeg.desk.server.opening", "universeg.desk.server.app")
+    said = f"import sys, {', '.join(rooms)}; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", said], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_others_are_not_let_in_without_tls(tmp_path):

@@ -228,6 +228,18 @@ def test_an_encoded_support_serves_any_queries(pairs_at_once):
     torch.testing.assert_close(network(query, images, labels), expected)
 
 
+def test_previews_serve_whatever_they_are_shown_with():
+    network, (query, images, labels) = small(), episode(support=5, supports=1)
+    previews = network.preview(images[0], labels[0])
+    for order in ([0, 1, 2, 3, 4], [3, 1], [4]):
+        some = images[0, order], labels[0, order]
+        support = network.encode_support(*some, [previews[number] for number in order])
+        expected = network(query, *(each[None] for each in some))
+        torch.testing.assert_close(network.segment(query, support), expected)
+    with pytest.raises(ValueError, match="1 previews are not those of 5 images"):
+        network.encode_support(images[0], labels[0], previews[:1])
+
+
 def test_says_that_a_query_is_not_of_the_size_of_the_support():
     network, (query, images, labels) = small(), episode()
     support = network.encode_support(images[0], labels[0])

@@ -1,6 +1,7 @@
 // The list of scans.
 
 import { thumbnail } from "./api.js";
+import { Thumbnails } from "./thumbnails.js";
 
 export const STATES = {
   waiting: "waiting", predicted: "predicted", begun: "begun", accepted: "accepted", corrected: "corrected",
@@ -16,9 +17,11 @@ export const percent = (value) => `${Math.round(value * 100)} %`;
 
 export class List {
   #items = new Map();
+  #thumbnails;
 
   constructor(box, onChoose) {
     this.box = box;
+    this.#thumbnails = new Thumbnails(box);
     this.onChoose = onChoose;
     this.order = "certain";
     this.scans = [];
@@ -51,6 +54,17 @@ export class List {
     });
   }
 
+  // The small picture of a scan, if it is there already.
+  pictureOf(id) {
+    const picture = this.#items.get(id)?.picture;
+    return picture?.naturalWidth ? picture : null;
+  }
+
+  // The one that is shown from now on.
+  mark(id) {
+    for (const [own, { button }] of this.#items) button.setAttribute("aria-current", String(own === id));
+  }
+
   reveal(id) { this.#items.get(id)?.row.scrollIntoView({ block: "nearest" }); }
 
   #itemOf(scan) {
@@ -58,16 +72,15 @@ export class List {
     const make = (tag, className) => Object.assign(document.createElement(tag), { className });
     const row = make("li", ""), button = make("button", ""), picture = make("img", "");
     const name = make("span", "name"), line = make("span", "about"), about = make("span", "state"), dice = make("span", "dice"), sure = make("span", "sure");
-    picture.loading = "lazy";
     picture.alt = "";
-    picture.src = thumbnail(scan.id);
+    this.#thumbnails.show(picture, thumbnail(scan.id));
     name.textContent = scan.name;
     button.title = scan.name;
     line.append(about, sure);
     button.append(picture, name, dice, line);
     button.addEventListener("click", () => this.onChoose(scan.id));
     row.append(button);
-    const item = { row, button, about, dice, sure };
+    const item = { row, button, picture, about, dice, sure };
     this.#items.set(scan.id, item);
     return item;
   }

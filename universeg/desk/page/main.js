@@ -20,12 +20,14 @@ const $ = (id) => document.getElementById(id);
 
 const state = {
   desk: null, // what the server said last
-  scan: null, // the one that is shown
+  wanted: "", // the one that was asked for last
+  scan: null, // the one that is shown; none while it is on its way
   cut: null,
   active: null,
   hidden: new Set(),
   change: -1,
   hasSize: false, // the brush has a size that fits the scans
+  orders: 0, // how often a scan was asked for
 };
 let wake = () => {}; // looks at once
 const view = new View($("canvas"));
@@ -69,6 +71,7 @@ const tools = new Tools($("canvas"), view, {
 
 const isVolume = () => state.desk?.kind === "volumes";
 const labelOf = (value) => state.desk?.labels.find((each) => each.value === value);
+const nameOf = (id) => state.desk.scans.find((each) => each.id === id)?.name || "Desk";
 const planeOf = () => state.scan.planes[state.cut.plane];
 
 function save(cut, patches) {
@@ -83,11 +86,16 @@ function save(cut, patches) {
 // Scans
 
 async function open(id, cut = null) {
-  if (!id) return;
-  await saving.idle();
+  if (!id || tools.isBusy) return;
+  const order = ++state.orders; // whoever clicks again meanwhile sees the last one
   const isOther = id !== state.scan?.id;
+  state.wanted = id;
+  await saving.idle();
+  if (order !== state.orders) return;
+  if (isOther) announce(id);
   try {
     const scan = await api.scan(id);
+    if (order !== state.orders) return;
     state.scan = scan;
     const plane = isVolume() ? (cut?.plane || state.cut?.plane && scan.planes[state.cut.plane] && state.cut.plane || state.desk.plane) : "2d";
     const { count } = scan.planes[plane];
@@ -102,15 +110,29 @@ async function open(id, cut = null) {
     $("note").hidden = true;
     await showSlice(isOther);
   } catch (trouble) {
+    if (order !== state.orders) return;
     state.scan = null;
     view.layers = null;
     view.refresh();
     note(trouble.message);
   }
+  if (order !== state.orders) return;
+  $("canvas").ariaBusy = "false";
   location.hash = id;
   showAll();
   list.reveal(id);
   if (isWaiting()) wake();
+}
+
+// What is known of a scan is seen at once: its name, and its small picture in place of the large one.
+function announce(id) {
+  state.scan = null;
+  $("canvas").ariaBusy = "true";
+  list.mark(id);
+  $("scan-name").textContent = nameOf(id);
+  $("note").hidden = true;
+  view.preview(isVolume() ? null : list.pictureOf(id));
+  showNext();
 }
 
 async function showSlice(fit = false) {
@@ -138,6 +160,7 @@ function toSlice(index) {
 }
 
 function toPlane(plane) {
+  if (!state.scan) return;
   const { count } = state.scan.planes[plane];
   state.cut = { plane, index: Math.floor(count / 2) };
   guard(showSlice(true));
@@ -150,7 +173,7 @@ const guard = (work) => work.catch((trouble) => toast(trouble.message));
 
 async function look() {
   try {
-    const desk = await api.overview(state.change, state.scan?.id || "");
+    const desk = await api.overview(state.change, state.wanted);
     if (desk.scans) take(desk);
     else if (desk.tuning) tune.show(desk.tuning, state.desk);
     if (!saving.isIdle) return;
@@ -263,10 +286,10 @@ const panel = new LabelPanel($("labels"), {
 function showAll() {
   if (!state.desk) return;
   const { desk, scan } = state;
-  list.show(desk.scans, scan?.id);
+  list.show(desk.scans, state.wanted);
   const done = desk.scans.filter(isDone).length;
   $("count").textContent = `${done} of ${desk.scans.length} looked at`;
-  $("scan-name").textContent = scan?.name || "Desk";
+  $("scan-name").textContent = nameOf(state.wanted);
   document.title = scan ? `${scan.name} – Desk` : "Desk";
   $("overlap").checked = desk.overlap;
   $("status").textContent = statusOf(desk);
@@ -460,7 +483,7 @@ listen({
   "Ctrl z": () => { guard(travel(true)); }, "Ctrl Shift z": () => { guard(travel(false)); }, "Ctrl y": () => { guard(travel(false)); },
   o: () => show(view.show === "outline" ? "filled" : "outline"),
   m: () => show(view.show === "hidden" ? "outline" : "hidden"),
-  ArrowUp: () => { open(list.neighbour(state.scan?.id, -1)); }, ArrowDown: () => { open(list.neighbour(state.scan?.id, 1)); },
+  ArrowUp: () => { open(list.neighbour(state.wanted, -1)); }, ArrowDown: () => { open(list.neighbour(state.wanted, 1)); },
   ArrowLeft: () => { if (isVolume()) toSlice(state.cut?.index - 1); }, ArrowRight: () => { if (isVolume()) toSlice(state.cut?.index + 1); },
   x: () => { if (isVolume() && state.scan) { const names = Object.keys(state.scan.planes); toPlane(names[(names.indexOf(state.cut.plane) + 1) % names.length]); } },
   c: confirmSlice,

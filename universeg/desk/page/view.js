@@ -4,6 +4,7 @@ import { border, inside } from "./drawing.js";
 
 const CLEAREST = 40; // screen pixels of one pixel of the scan, at most
 const LINE = 2;
+const FITTED = 0.94; // of the screen that a scan takes to begin with
 
 export class View {
   #canvas; #pen;
@@ -12,6 +13,7 @@ export class View {
   #paths = new Map();
   #isAsked = false;
   #grey = null;
+  #soon = null;
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -55,6 +57,13 @@ export class View {
     return isOther;
   }
 
+  // Until a scan is there: its small picture, if there is one, and nothing to draw on.
+  preview(picture) {
+    this.layers = null;
+    this.#soon = picture;
+    this.refresh();
+  }
+
   // Black and white, in the unit of the scan.
   setWindow(low, high) {
     this.window = [low, Math.max(high, low + (this.range[1] - this.range[0]) / 65535)];
@@ -65,7 +74,7 @@ export class View {
   fit() {
     const { width, height } = this.#canvas;
     const [rows, columns] = this.size;
-    this.scale = 0.94 * Math.min(width / columns, height / (rows * this.aspect));
+    this.scale = FITTED * Math.min(width / columns, height / (rows * this.aspect));
     this.x = (width - columns * this.scale) / 2;
     this.y = (height - rows * this.aspect * this.scale) / 2;
     this.refresh();
@@ -158,7 +167,7 @@ export class View {
     const pen = this.#pen;
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
-    if (!this.layers) return;
+    if (!this.layers) { this.#drawSoon(pen); return; }
     const [rows, columns] = this.size;
     pen.setTransform(this.scale, 0, 0, this.scale * this.aspect, this.x, this.y);
     pen.imageSmoothingEnabled = this.scale < 8 * devicePixelRatio;
@@ -175,6 +184,14 @@ export class View {
     }
     pen.setTransform(1, 0, 0, 1, 0, 0);
     if (this.over) this.over(pen);
+  }
+
+  #drawSoon(pen) {
+    if (!this.#soon) return;
+    const { width, height } = this.#canvas, { naturalWidth, naturalHeight } = this.#soon;
+    const scale = FITTED * Math.min(width / naturalWidth, height / naturalHeight);
+    const size = [naturalWidth * scale, naturalHeight * scale];
+    pen.drawImage(this.#soon, (width - size[0]) / 2, (height - size[1]) / 2, ...size);
   }
 
   #outline(pen) {

@@ -81,8 +81,8 @@ class Agenda:
 
     def is_outdated(self, task: Task) -> bool:
         """See `Employer`."""
-        if task.drawn:
-            return False
+        if task.drawn:  # it is waited for, until the person is done
+            return any(self._desk.records[i].standing.state != "begun" for i in task.scans)
         with self._lock:
             if self._asked or self._signature(task) != self._now():
                 return True
@@ -92,10 +92,13 @@ class Agenda:
     def begun(self, ready: Ready) -> None:
         """See `Employer`."""
         self.given, self.is_ready = ready.examples, True
-        self._values = {*ready.values}
+        self._values = {*ready.names}
         self.problem = "; ".join(ready.notes[:3])
-        for value in ready.values:
-            self._desk.name(value, f"label {value}")
+        try:
+            for value, name in ready.names.items():
+                self._desk.name(value, name, ready.colours.get(value, ""))
+        except (OSError, MegaMedicalError) as error:  # what has a label is found all the same
+            self.problem = f"Not all labels of the examples are here: {error}"
         self._desk.changed()
 
     def unable(self, problem: str) -> None:
@@ -114,21 +117,18 @@ class Agenda:
         """See `Employer`."""
         record = self._desk.records[found.scan]
         signature = self._signature(task)
-        with record.lock:
-            standing = record.standing
-            try:
-                if found.file is None:
-                    record.fail(found.reason, signature)
-                elif task.drawn or standing.state == "begun":
-                    if task.drawn:
-                        record.fill(self._desk.masks(found.scan).shape, found.file)
-                elif standing.state in ("waiting", "predicted"):
-                    record.take(found.file, found.confidence, signature)
-            except (OSError, SubjectError, MegaMedicalError) as error:
-                self.problem = f"{standing.name} could not be kept: {error}"
-            finally:
-                if found.file is not None:
-                    found.file.unlink(missing_ok=True)
+        try:
+            if found.file is None:
+                record.fail(found.reason, signature)
+            elif task.drawn:
+                record.fill(self._desk.shape(found.scan), found.file)
+            else:
+                record.take(found.file, found.confidence, signature)
+        except (OSError, SubjectError, MegaMedicalError) as error:
+            self.problem = f"{record.standing.name} could not be kept: {error}"
+        finally:
+            if found.file is not None:
+                found.file.unlink(missing_ok=True)
         self._desk.changed()
 
     def judged(self, task: Task, judged: Judged) -> None:

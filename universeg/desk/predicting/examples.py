@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,12 +26,14 @@ class Examples:
         """
         self.finder = Finder(place.settings)
         self.given: list[Example] = []
-        self.values: Sequence[int] = ()
+        self.names: Mapping[int, str] = {}
+        self.colours: Mapping[int, str] = {}
         self._place = place
         self._learnt: dict[tuple[str, int, str], Example] = {}
         if place.support:
             plane = place.settings.plane
-            self.given, self.values = read_support(place.support, self.finder, plane, say)
+            read = read_support(place.support, self.finder, plane, say)
+            self.given, self.names, self.colours = read
 
     def of(
         self, support: Sequence[tuple[str, int]], plane: str, alive: Callable[[], None]

@@ -19,9 +19,11 @@ from universeg.desk.masks import Masks
 from universeg.desk.predicting.confidence import Sums, most_likely
 from universeg.desk.predicting.learnt import Learnt
 from universeg.desk.predicting.tasks import Settings
+from universeg.network.devices import moved, usual_device
 from universeg.prediction.deciding import softmax
 from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
+from universeg.prediction.labels import with_one_foreground
 from universeg.prediction.showing import layers_of
 from universeg.tuning.finder import sigmoid
 from universeg.tuning.in_context import InContext
@@ -60,12 +62,14 @@ class Finder:
 
         Raises:
             WeightsError: there are no such weights.
-            MegaMedicalError: there is no such range of intensities.
+            MegaMedicalError: there is no such device, or range of intensities.
         """
         self._settings = settings
+        self.device = settings.device or usual_device()
         self._rule = intensity_rule(settings.window, settings.percentiles)
-        self.network = load_universeg(settings.weights).eval().to(settings.device)
+        self.network = moved(load_universeg(settings.weights).eval(), self.device)
         self._seen: OrderedDict[str, SeenScan] = OrderedDict()
+        self._shown: InContext | None = None
 
     def seen(self, identity: str, read: Callable[[], Scan], plane: str) -> SeenScan:
         """A scan as the network sees it, read if it must be.
@@ -85,8 +89,14 @@ class Finder:
         return self._seen[key]
 
     def shown(self, examples: Sequence[Example], labels: Mapping[int, str]) -> InContext:
-        """The network with the examples that it is shown; labels that none shows are absent."""
-        return InContext(self.network, _support(examples, labels, self._settings.support_size))
+        """The network with the examples that it is shown; labels that none shows are absent.
+
+        As long as these are the same, so is what it has made of them already.
+        """
+        support = _support(examples, labels, self._settings.support_size)
+        if self._shown is None or not _is_same(self._shown.support, support):
+            self._shown = InContext(self.network, support)
+        return self._shown
 
     def find(
         self,
@@ -101,7 +111,7 @@ class Finder:
         `alive` is told the share that is done, again and again; what it raises ends the work.
         """
         labels = shown.support.labels
-        finder = learnt.finder(shown, self._settings.device) if learnt else shown
+        finder = learnt.finder(shown, self.device) if learnt else shown
         total = sum(len(scan.planes) for scan in seen)
         done = 0
         for scan in seen:
@@ -139,15 +149,19 @@ def examples_of_slices(seen: SeenScan, masks: Masks, numbers: Sequence[int]) -> 
 
 def read_support(
     folder: Path, finder: Finder, plane: str, say: Callable[[str], None]
-) -> tuple[list[Example], list[int]]:
-    """The labelled examples of a folder that can be used, and the values of their labels.
+) -> tuple[list[Example], Mapping[int, str], Mapping[int, str]]:
+    """The labelled examples of a folder that can be used.
+
+    Returns:
+        them; the values of their labels with the names that files have for them, empty where there
+        is none; and the colours that files have.
 
     Raises:
         SupportError: nothing could be paired.
     """
-    examples: list[Example] = []
-    values: set[int] = set()
-    for pair in find_pairs(folder).pairs:
+    read: list[Example] = []
+    pairing = find_pairs(folder)
+    for pair in pairing.pairs:
         try:
             scan, mask = read_example(pair, say)
             layers = layers_of(mask, scan.voxels.shape)
@@ -155,9 +169,10 @@ def read_support(
         except SubjectError as error:
             say(f"Left out: {pair.image.path.name} {error.reason}")
             continue
-        examples.append(example_of(seen, Masks(scan.voxels.shape, layers)))
-        values |= {*layers}
-    return examples, sorted(values)
+        read.append(example_of(seen, Masks(scan.voxels.shape, layers)))
+    examples, _ = with_one_foreground(read, ())
+    values = sorted({value for example in examples for value in example.masks})
+    return examples, {value: pairing.names.get(value, "") for value in values}, pairing.colours
 
 
 def _examples(seen: SeenScan, masks: Masks, parts: Sequence[range]) -> list[Example]:
@@ -182,3 +197,8 @@ def _support(examples: Sequence[Example], labels: Mapping[int, str], size: int) 
     some = examples[-kept:]
     known = {v: name for v, name in labels.items() if any(v in each.masks for each in some)}
     return Support(some, known, size, seed=0)
+
+
+def _is_same(one: Support, other: Support) -> bool:
+    """Whether two supports have the very same examples, and the same labels."""
+    return [*map(id, one.examples)] == [*map(id, other.examples)] and one.labels == other.labels

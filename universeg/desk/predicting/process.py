@@ -88,6 +88,7 @@ class Predicting:
         self._place = place
         self._employer = employer
         self._target = target or _work
+        self._deaths = 0
         self._wake = Condition()
         self._is_closed = False
         self._thread = Thread(target=self._run, name="predicting", daemon=True)
@@ -105,8 +106,7 @@ class Predicting:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        deaths = 0
-        while not self._is_closed and deaths < _DEATHS:
+        while not self._is_closed and self._deaths < _DEATHS:
             ours, theirs = multiprocessing.Pipe()
             process = multiprocessing.get_context("spawn").Process(
                 target=self._target, args=(theirs, self._place), daemon=True
@@ -118,7 +118,7 @@ class Predicting:
                 if not self._serve(ours):
                     return
             except (EOFError, ConnectionError, OSError):
-                deaths += 1
+                self._deaths += 1
             finally:
                 ours.close()
                 process.terminate()
@@ -160,6 +160,7 @@ class Predicting:
             if process.poll(_LISTEN):
                 said = process.recv()
                 if isinstance(said, Done):
+                    self._deaths = 0
                     return
                 if isinstance(said, Progress):
                     self._employer.progressed(task, said.share)

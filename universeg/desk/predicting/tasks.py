@@ -14,14 +14,14 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person chose when the desk was opened."""
+    """What a person chose when the desk was opened; no `device` is the usual one."""
 
     weights: str
     window: Ends | None = None
     percentiles: Ends | None = None
     support_size: int = 16
     plane: str = "axial"
-    device: str = "cpu"
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,14 @@ class Stop:
 
 @dataclass(frozen=True)
 class Ready:
-    """The process has begun; `values` are the labels of the examples, `notes` what is said."""
+    """The process has begun; `notes` is what is said.
 
-    values: Sequence[int] = ()
+    `names` are the labels of the examples by their values, empty where files have no name for one;
+    `colours` has those that files give.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, str] = field(default_factory=dict)
     examples: int = 0
     notes: Sequence[str] = ()
 

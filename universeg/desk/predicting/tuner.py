@@ -46,7 +46,7 @@ def tuned(place: Workplace, asked: Tuning) -> Tuned:
         shown.support,
         ways=TUNING,
         budget=asked.seconds,
-        device=settings.device,
+        device=examples.finder.device,
     )
     labels = [*shown.support.labels]
     is_better = fitted.gain > 0

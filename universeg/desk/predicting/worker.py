@@ -54,7 +54,8 @@ class _Worker:
     def __post_init__(self) -> None:
         notes: list[str] = []
         self.examples = Examples(self.place, notes.append)
-        self.ready = Ready(self.examples.values, len(self.examples.given), notes)
+        own = self.examples
+        self.ready = Ready(own.names, own.colours, len(own.given), notes)
 
     def do(self, task: Task) -> None:
         stopped = False
@@ -69,10 +70,13 @@ class _Worker:
         support = self.examples.of(task.support, task.plane, lambda: self._alive(0.0))
         seen: dict[str, SeenScan] = {}
         for identity in task.scans:
+            self._alive(0.0)
             try:
                 seen[identity] = self.examples.seen(identity, task.plane)
             except SubjectError as error:
                 yield Found(identity, reason=error.reason)
+            except Exception as error:  # what is wrong with one scan does not end the others
+                yield Found(identity, reason=f"{type(error).__name__}: {error}")
         if task.drawn and seen:
             ((identity, scan),) = seen.items()
             masks = self.examples.masks(identity)
@@ -102,12 +106,12 @@ class _Worker:
     def _learnt(self, number: int) -> Learnt | None:
         """What a tuning has come to; nothing, where it cannot be used, which is said."""
         if number and number not in self.tuned:
-            settings, network = self.place.settings, self.examples.finder.network
-            weights = digest_of(settings.weights)
+            finder = self.examples.finder
+            weights = digest_of(self.place.settings.weights)
             self.tuned = {number: None}
             try:
                 file = self.place.tuned(number)
-                self.tuned[number] = Learnt.load(file, network, weights, settings.device)
+                self.tuned[number] = Learnt.load(file, finder.network, weights, finder.device)
             except MegaMedicalError as error:
                 self.conversation.send(Spoilt(str(error)))
         return self.tuned.get(number)

@@ -65,6 +65,8 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
             examples += is_example
         except (SubjectError, MegaMedicalError, OSError) as error:
             failures.append((scan.entry.name, getattr(error, "reason", "") or str(error)))
+        except Exception as error:  # one scan does not keep the others from being written
+            failures.append((scan.entry.name, f"{type(error).__name__}: {error}"))
         step(number + 1)
     page = report.write_page(order.folder / "report.html")
     table = report.write_table(order.folder / "report.csv")

@@ -103,7 +103,7 @@ def _serve_scans(app: FastAPI, desk: Desk, agenda: Agenda, tunings: Tunings) -> 
     @app.get("/api/scans/{identity}/masks/{plane}/{index}")
     def masks(identity: str, plane: str, index: int, found: bool = False) -> Response:
         record = desk.record(identity)
-        shape = desk.shown(identity).shape
+        shape = desk.shape(identity)
         with record.lock:
             standing = record.standing
             told = {"x-revision": str(standing.revision), "x-version": str(standing.version)}
@@ -197,6 +197,10 @@ def _explain(app: FastAPI) -> None:
     def on_body(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         return _said(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+    @app.exception_handler(Exception)
+    def on_fault(_: Request, error: Exception) -> Response:
+        return _said(500, f"A fault of the desk itself ({type(error).__name__}: {error})")
 
     @app.exception_handler(ValueError)
     def on_value(_: Request, error: ValueError) -> Response:

@@ -10,7 +10,6 @@ from megamedical.errors import MegaMedicalError
 from megamedical.reporting.console import say, terminal
 from universeg.desk.predicting.tasks import Settings
 from universeg.desk.serving import Opening, folder_beside, open_desk
-from universeg.network.devices import usual_device
 from universeg.prediction.labels import named_labels
 from universeg.weights.releases import file_of
 
@@ -42,7 +41,7 @@ def settings_of(
     file = file_of(weights)
     if not file.is_file():
         raise MegaMedicalError(f"{file} is not there", "Name a file of weights, or a release.")
-    return Settings(str(file), window, percentiles, support_size, plane, device or usual_device())
+    return Settings(str(file), window, percentiles, support_size, plane, device or "")
 
 
 def tls_of(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:

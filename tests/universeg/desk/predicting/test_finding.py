@@ -1,21 +1,35 @@
 """What the network is shown, and what becomes of what it finds, without its process."""
 
+import json
 import multiprocessing
 from threading import Thread
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_desk import disc, open_desk, patch, write_pictures, write_volumes
 from PIL import Image
 
+from megamedical.task_id import slug
 from tests.universeg.prediction.test_segmenter import Bright, Echo
+from universeg.desk.labels import told_apart
 from universeg.desk.masks import Masks, agreement
 from universeg.desk.overview import expected_dice, trust_in
 from universeg.desk.predicting import finding
 from universeg.desk.predicting.agenda import Agenda
 from universeg.desk.predicting.finding import Finder, example_of
-from universeg.desk.predicting.tasks import Done, Found, Settings, Stop, Unable, Workplace
+from universeg.desk.predicting.tasks import (
+    Done,
+    Found,
+    Ready,
+    Settings,
+    Stop,
+    Unable,
+    Workplace,
+)
 from universeg.desk.predicting.worker import work
+from universeg.results.labels import Label
 
 
 @pytest.fixture(params=[Bright])
@@ -171,11 +185,94 @@ def test_labelled_examples_are_learnt_from_at_once(tmp_path, network, working):
         Image.fromarray(mask).save(tmp_path / "e" / "masks" / f"{number}.png")
     agenda, worker = Agenda(desk), working(desk, tmp_path / "e")
     ready = worker.recv()
-    assert (ready.values, ready.examples) == ([7], 2)
+    assert (ready.names, ready.examples) == ({7: ""}, 2)
     agenda.begun(ready)
     assert [label.name for label in desk.notes.labels] == ["nucleus"]
     assert len(carry_out(agenda, worker).scans) == 1
     assert next(iter(desk.records.values())).standing.state == "predicted"
+
+
+OUTLINES = {
+    "Tumor": ([200, 0, 0], [[5, 5], [20, 5], [20, 20], [5, 20], [5, 5]]),
+    "Stroma": ([0, 150, 60], [[30, 10], [45, 10], [45, 30], [30, 30], [30, 10]]),
+}
+
+
+def write_outlines(folder):
+    """A picture with two labels as QuPath has them, with names and colours."""
+    write_pictures(folder, 1)
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [outline]},
+            "properties": {"classification": {"name": name, "color": colour}},
+        }
+        for name, (colour, outline) in OUTLINES.items()
+    ]
+    said = {"type": "FeatureCollection", "features": features}
+    (folder / "0.geojson").write_text(json.dumps(said))
+    return folder
+
+
+def test_labels_have_the_names_and_colours_of_the_examples(tmp_path, network, working):
+    desk = open_desk(write_pictures(tmp_path / "s", 1), tmp_path / "o", {9: "tumor"})
+    agenda, worker = Agenda(desk), working(desk, write_outlines(tmp_path / "e"))
+    agenda.begun(worker.recv())
+    by_name = {label.name: label for label in desk.notes.labels}
+    assert {*by_name} == {"tumor", "Stroma", "Tumor (2)"}  # one of them was a person's
+    assert by_name["Stroma"].colour == "#00963c"
+    assert by_name["Tumor (2)"].colour == "#c80000"
+
+    desk.set_labels([by_name["Stroma"].model_copy(update={"name": "mine"})], overlap=False)
+    agenda.begun(Ready({by_name["Stroma"].value: "Stroma"}, {}, 1))
+    assert [label.name for label in desk.notes.labels] == ["mine"]
+
+
+def test_more_labels_than_there_is_room_for_are_told(tmp_path):
+    desk = open_desk(write_pictures(tmp_path / "s", 1), tmp_path / "o")
+    agenda = Agenda(desk)
+    agenda.begun(Ready(dict.fromkeys(range(1, 100), ""), {}, 1))
+    assert len(desk.notes.labels) == 64
+    assert agenda.is_ready and "64 labels" in agenda.problem
+
+
+@given(st.text(max_size=200), st.integers(1, 65535), st.lists(st.text(min_size=1, max_size=80)))
+def test_whatever_files_call_a_label_it_gets_a_name_of_its_own(name, value, taken):
+    own = told_apart(name, value, taken)
+    label = Label(value=value, name=own, colour="#ffffff")
+    assert slug(label.name) not in map(slug, taken)
+
+
+def test_masks_of_1_and_of_255_show_one_label(tmp_path, network):
+    write_pictures(tmp_path / "e" / "images", 2)
+    (tmp_path / "e" / "masks").mkdir()
+    for number, value in enumerate((1, 255)):
+        mask = disc().astype(np.uint8) * np.uint8(value)
+        Image.fromarray(mask).save(tmp_path / "e" / "masks" / f"{number}.png")
+    examples, names, _ = finding.read_support(tmp_path / "e", finder_of(), "2d", print)
+    assert [*names] == [255]
+    assert [[*each.masks] for each in examples] == [[255], [255]]
+
+
+def test_what_is_wrong_with_one_scan_does_not_end_the_others(
+    tmp_path, network, working, monkeypatch
+):
+    desk = open_desk(write_pictures(tmp_path / "s", 3), tmp_path / "o")
+    one, two, three = desk.records
+    desk.edit(one, 0, ("2d", 0), [patch(disc())])
+    desk.finish(one, 1)
+
+    def seen(self, identity, read, plane, plain=Finder.seen):
+        if identity == two:
+            raise TypeError("so")
+        return plain(self, identity, read, plane)
+
+    monkeypatch.setattr(Finder, "seen", seen)
+    agenda, worker = Agenda(desk), working(desk)
+    agenda.begun(worker.recv())
+    carry_out(agenda, worker)
+    assert desk.records[two].standing.reason == "TypeError: so"
+    assert desk.records[three].standing.state == "predicted"
 
 
 def test_a_scan_that_cannot_be_read_says_why(tmp_path, network, working):
