@@ -29,12 +29,22 @@ BUILT_ELSEWHERE = {  # by test_build from miniatures of their own, and by test_m
     "wbc",
 }
 SEEN_ALONG = {"axial": 2, "coronal": 1, "sagittal": 0}  # of (X, Y, Z)
+LIKE_ANOTHER = {  # with a hundred labels
+    "brain-development with masks beside their images",
+    "totalsegmentator-2",
+}
 NEAR = 0.8  # pixels, and half a voxel more, by which grids may be shifted
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object at manifests is not recognized")
 
 
-@pytest.mark.parametrize("layout", MINIATURES | OTHER_LAYOUTS)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        pytest.param(layout, marks=[pytest.mark.long] * (layout in LIKE_ANOTHER))
+        for layout in MINIATURES | OTHER_LAYOUTS
+    ],
+)
 def test_a_miniature_becomes_what_was_drawn(layout, tmp_path):
     dataset = layout.partition(" ")[0]
     small = (MINIATURES | OTHER_LAYOUTS)[layout]()

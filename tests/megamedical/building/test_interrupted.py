@@ -29,7 +29,9 @@ def workers_of(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_a_build_ends_with_all_its_processes(tmp_path, moment, sent):
     """The signal goes to all of them, as a terminal sends it."""
     command = [sys.executable, "-m", "megamedical", "build", "synthetic", "--workers", "2"]

@@ -375,6 +375,7 @@ def test_a_label_is_hidden_overlaps_and_is_taken_away(opened, drawn_on):
     np.testing.assert_array_equal(layer(out), before)  # what lay below it is still there
 
 
+@pytest.mark.long
 def test_it_is_tuned_at_a_click_while_one_goes_on_drawing(opened, serve, tmp_path):
     address, _ = serve(write_pictures(tmp_path / "scans", 3), tmp_path / "out")
     page = opened(address)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from megamedical.errors import MegaMedicalError, SubjectError
 from universeg.desk.desk import Desk, UnknownScanError
@@ -85,8 +85,8 @@ def _serve_scans(app: FastAPI, desk: Desk, agenda: Agenda, tunings: Tunings) -> 
 
     @app.get("/api/scans/{identity}/thumbnail")
     def thumbnail(identity: str) -> Response:
-        return FileResponse(
-            desk.thumbnail(identity),
+        return Response(  # read at once: a file may be another one by the time that it is sent
+            desk.thumbnail(identity).read_bytes(),
             media_type="image/png",
             headers={"cache-control": "private, max-age=3600"},
         )

@@ -149,7 +149,7 @@ class TestEpisodes:
         assert torch.equal(batch.to("cpu").images, batch.images)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
 class TestWorkers:
     def test_they_read_the_same_and_batches_may_be_kept(self, store, start):
         episodes = store.episodes(support_size=2, length=60)
