@@ -459,6 +459,15 @@ def test_a_tilted_gantry_is_told(tmp_path):
     )
 
 
+@pytest.mark.parametrize("place", range(1, 6))
+def test_a_slice_that_lies_aside_is_told(tmp_path, place):
+    folder = write_series(tmp_path / "ct", skip=[place])
+    aside = [float(x) + 4 * (n == 0) for n, x in enumerate(at(AXIAL, place))]
+    said = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 3, **LAID}
+    write(folder / "aside.dcm", VOXELS[place], **said, ImagePositionPatient=aside)
+    assert "shifted against each other: aside.dcm lies 4 mm beside" in refusal_of(folder)
+
+
 def test_of_several_series_none_is_chosen(tmp_path):
     write_series(tmp_path / "a", SeriesDescription="thin")
     names = [f"b{n}" for n in range(7)]
