@@ -136,6 +136,24 @@ def test_each_slice_may_have_a_slope_of_its_own(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_table_of_values_stands_in_for_slope_and_intercept(tmp_path, kind):
+    table = RNG.permutation(4096).astype(np.uint16)
+    said = Dataset()
+    said.LUTDescriptor, said.ModalityLUTType = [4096, 0, 16], "OD"
+    said.add_new("LUTData", "OW", table.tobytes())
+    facts = {"ModalityLUTSequence": [said], "PhotometricInterpretation": kind}
+    found = read_scan(write(tmp_path / "a.dcm", VOXELS[0], **facts), 2).voxels
+    meant = table[VOXELS[0]]
+    np.testing.assert_array_equal(found, 65535 - meant if kind == "MONOCHROME1" else meant)
+
+
+def test_values_that_do_not_end_at_their_highest_bit_are_refused(tmp_path):
+    path = write(tmp_path / "a.dcm", VOXELS[0] << 4, BitsStored=12, HighBit=15)
+    read = lambda path: read_scan(path, 2)  # noqa: E731
+    assert "values have 12 bits, of which bit 15 is the highest" in refusal_of(path, read)
+
+
 def test_bright_is_bright(tmp_path):
     said = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
     path = write(tmp_path / "chest.dcm", VOXELS[0], **said)
