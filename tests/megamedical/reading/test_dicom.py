@@ -390,6 +390,26 @@ def test_slopes_that_would_be_confused_are_refused(tmp_path):
     assert "a rescale slope for each frame" in refusal_of(path)
 
 
+def test_a_slope_of_one_frame_alone_is_refused(tmp_path):
+    path = enhanced(tmp_path / "pet.dcm", range(7), each=[(2, 0), *[(None, None)] * 6])
+    assert "a rescale slope for each frame" in refusal_of(path)
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3, 4, 5, 6, 7], [3, 1, 2, 7, 5, 4, 6]])
+def test_frames_of_nuclear_medicine_lie_where_their_numbers_say(tmp_path, order):
+    stored = VOXELS[np.array(order) - 1]
+    said = {"SliceVector": order, "EnergyWindowVector": [1] * 7, "SpacingBetweenSlices": 2.5}
+    path = write(tmp_path / "nm.dcm", stored, SecondaryCaptureImageStorage, **said)
+    np.testing.assert_array_equal(read_volume(path).voxels, VOXELS)
+
+
+@pytest.mark.parametrize("name", ["EnergyWindowVector", "TimeSlotVector", "AngularViewVector"])
+def test_frames_that_are_no_slices_are_not_stacked(tmp_path, name):
+    said = {name: [1, 1, 1, 1, 2, 2, 2]}
+    path = write(tmp_path / "nm.dcm", VOXELS, SecondaryCaptureImageStorage, **said)
+    assert f"differ in {name}: split the file" in refusal_of(path)
+
+
 def test_frames_without_a_place_follow_each_other(tmp_path):
     said = {"PixelSpacing": [1.25, 0.75], "SpacingBetweenSlices": 2.5}
     path = write(tmp_path / "cine.dcm", VOXELS, SecondaryCaptureImageStorage, **said)
