@@ -85,7 +85,7 @@ def as_labels(picture: Image.Image) -> NDArray[Any]:
         raise SubjectError(
             "decode",
             "",
-            "hides pixels that have a value: save it without alpha, or name the channel of the mask",
+            "hides pixels that have a value: save it without alpha, or name the mask's channel",
         )
     return labels
 
