@@ -504,6 +504,7 @@ def test_whole_numbers_may_be_written_as_floats(tmp_path, kind, off):
     [
         (0.5, "holds 0.5, which is no label value"),
         (1.99, "holds 1.99, which is no label value"),
+        (2.0**32 + 1, "holds 4.29497e+09 as a label value"),
         (np.nan, "NaN or infinite"),
         (-np.inf, "NaN or infinite"),
     ],
