@@ -126,18 +126,14 @@ def run(
 
 def _told(context: typer.Context) -> list[str]:
     """The options as they were typed, but for those that stand elsewhere beside the rows."""
-    typed = [
-        param
-        for param in context.command.params
-        if param.name not in _ELSEWHERE
-        and getattr(context.get_parameter_source(str(param.name)), "name", "") == "COMMANDLINE"
-    ]
-    return [
-        _as_typed(param, value)
-        for param in typed
-        for values in [context.params[str(param.name)]]
-        for value in (values if isinstance(values, (list, tuple)) else [values])
-    ]
+    told = []
+    for param in context.command.params:
+        source = context.get_parameter_source(str(param.name))
+        if param.name not in _ELSEWHERE and getattr(source, "name", "") == "COMMANDLINE":
+            value = context.params[str(param.name)]
+            values = value if isinstance(value, (list, tuple)) else [value]
+            told += [_as_typed(param, each) for each in values]
+    return told
 
 
 def _as_typed(param: Any, value: object) -> str:  # noqa: ANN401  (Typer's own, or Click's)

@@ -58,7 +58,6 @@ COMPARED = (
     "run/pictures/*.png",
     "results/**/*.json",
     "found/**/*",
-    "*.png",
     "*.yaml",
 )
 REFUSED = "refused"

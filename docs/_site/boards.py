@@ -33,8 +33,8 @@ def _list(app: Sphinx, _page: str, source: list[str]) -> None:
         for submission in sorted(suite.glob("*.zip")):
             _benchmark("check", submission, *own)
         _benchmark("leaderboard", suite, *own, "--html", board)
-        files = len([*suite.glob("*.zip")])
-        lines.append(f'- <a href="board/{suite.name}.html">{suite.name}</a>, of {files} files')
+        names = ", ".join(f"`{path.name}`" for path in sorted(suite.glob("*.zip")))
+        lines.append(f'- <a href="board/{suite.name}.html">{suite.name}</a>, of {names}')
     source[0] = source[0].replace(_MARK, "\n".join(lines) or _NONE)
 
 

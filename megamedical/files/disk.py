@@ -12,6 +12,10 @@ from pathlib import Path
 from megamedical.errors import ArchiveError, MegaMedicalError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR),
+}
 
 
 def in_words(count: int) -> str:
@@ -46,6 +50,23 @@ def in_bytes(words: str) -> int:
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk, or the user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in _FULL
+
+
+def refusal(error: BaseException) -> MegaMedicalError | None:
+    """What the system refuses, in words: room, or a file; None of any other error."""
+    if not isinstance(error, OSError):
+        return None
+    place = error.filename or "a file"
+    if is_full(error):
+        return MegaMedicalError(
+            f"No space left for {place}", "Free some space, or name a larger disk, and run again."
+        )
+    if error.errno in _REFUSED:
+        return MegaMedicalError(
+            f"{place} cannot be read, or written: {error.strerror}",
+            "Look at who may, or name another place.",
+        )
+    return None
 
 
 def require_room(folder: Path, need: int, purpose: str) -> None:

@@ -7,15 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from megamedical.files.disk import is_full
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` when all of it is written, and else is removed."""
+    """A path to write to, which becomes `path` when all of it is written, and else is removed.
+
+    A disk that is full is an `OSError` that names the path.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = unfinished_name(path)
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        if is_full(error) and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

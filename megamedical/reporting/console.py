@@ -62,12 +62,15 @@ def errors_explained(next_time: str = "the same command goes on from here") -> I
         if isinstance(error, KeyboardInterrupt):
             typer.echo(f"Interrupted. What is finished is kept: {next_time}.", err=True)
             raise typer.Exit(INTERRUPTED) from error
-        if not isinstance(error, MegaMedicalError):
+        from megamedical.files.disk import refusal
+
+        said = error if isinstance(error, MegaMedicalError) else refusal(error)
+        if said is None:
             raise
         console = terminal(stderr=True)
-        say(console, f": {error.problem}", f"[red]{type(error).__name__}[/]")
-        if error.remedy:
-            say(console, error.remedy)
+        say(console, f": {said.problem}", f"[red]{type(said).__name__}[/]")
+        if said.remedy:
+            say(console, said.remedy)
         raise typer.Exit(1) from error
     if is_asked():  # and it kept what there was, as a network that has learnt
         say_so()

@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from megamedical.errors import MegaMedicalError, StoreError, nearest
+from megamedical.files.writing import whole_file
 from megamedical.spread import spread
 from megamedical.store.contact_sheet import (
     FAINT,
@@ -87,15 +88,16 @@ def preview(
 
 
 def save_preview(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet, in the format that the file's name says.
+    """Write a sheet, whole or not at all, in the format that the file's name says.
 
     Raises:
         MegaMedicalError: pictures are not written to such files.
     """
-    if path.suffix.lower() not in Image.registered_extensions():
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
         raise MegaMedicalError(f"{path} does not say what picture it is to be", "Name it .png.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with whole_file(path) as unfinished:
+        sheet.save(unfinished, format=kind)
 
 
 def _chosen(store: Store, beginnings: Sequence[str]) -> pd.DataFrame:

@@ -11,7 +11,13 @@ import zarr
 from filelock import FileLock
 from places import MIRROR
 
-from megamedical import build, open_store
+from benchmark.cases import find_cases
+from benchmark.native.making import make_truths
+from benchmark.native.truths import read_truths
+from benchmark.suite import load_suite
+from megamedical import build, catalog, open_store
+from megamedical.building.workers import workers
+from megamedical.reporting.progress import Silence
 from megamedical.store.verification import verify
 
 pytestmark = [
@@ -156,3 +162,22 @@ def test_a_patient_of_chaos_is_built_from_masks_of_one_bit(tmp_path):
     assert (group.subjects, group.failed, group.expected) == (1, 0, 20)
     liver = open_store(tmp_path / "store").examples.set_index("task")["area"]
     assert liver["chaos/ct/ct/axial/max/liver"] > 0.02
+
+
+def test_masks_are_read_again_on_the_grids_of_their_scans(store, tmp_path):
+    """All are the store's to the last bit; on its scan, a slice's own mask is as good as it can."""
+    suite, path = load_suite("heldout"), tmp_path / "native.parquet"
+    with workers(0) as crew:
+        best = make_truths(suite, store, path, crew, Silence(), catalog(), mirror=MIRROR)
+    means = {task: np.mean(found) for task, found in best.items()}
+    assert sum(map(len, best.values())) == 188
+    assert means["stare/vk/fundus/2d/mid/vessel"] == pytest.approx(0.721, abs=0.001)
+    ventricle = "acdc/challenge2017/mri/axial/mid/left-ventricle"
+    assert means[ventricle] == pytest.approx(0.976, abs=0.001)
+    assert min(best["wbc/cv/microscopy/2d/mid/nucleus"]) > 0.98
+    shapes = {
+        task.dataset: {truth.mask.shape for truth in read_truths(path, task).values()}
+        for task in find_cases(suite, store).tasks
+    }
+    assert shapes["stare"] == {(605, 700)}
+    assert (256, 240) in shapes["acdc"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
+        content = BytesIO()  # writing to a file, PyTorch does not say that the disk is full
+        torch.save(asdict(self), content)
         with whole_file(path) as unfinished:
-            torch.save(asdict(self), unfinished)
+            unfinished.write_bytes(content.getbuffer())
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:

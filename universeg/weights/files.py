@@ -15,7 +15,7 @@ from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from megamedical.files.writing import whole_file
@@ -59,7 +59,7 @@ def write_file(
         for name, tensor in network.state_dict().items()
     }
     with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata=metadata)
+        unfinished.write_bytes(save(tensors, metadata))
         _put_in_order(unfinished)
 
 

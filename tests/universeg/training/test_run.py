@@ -348,15 +348,16 @@ def die_after(step, store, out, config):
 
 def die_while_saving(store, out, config):
     """Be killed when half of the second checkpoint is written."""
-    save = torch.save
+    write, checkpoints = Path.write_bytes, []
 
-    def half(content, path):
-        save(content, path)
-        if content["step"] == 6:
-            os.truncate(path, Path(path).stat().st_size // 2)
+    def half(path, content):
+        checkpoints.extend([path] * ("checkpoint" in path.name))
+        if len(checkpoints) == 2:
+            write(path, content[: len(content) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
+        return write(path, content)
 
-    torch.save = half
+    Path.write_bytes = half
     die_after(None, store, out, config)
 
 

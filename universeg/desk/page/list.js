@@ -24,12 +24,13 @@ export class List {
     this.#thumbnails = new Thumbnails(box);
     this.onChoose = onChoose;
     this.order = "certain";
+    this.spoilt = new Set(); // what cannot be shown, which nobody is led to
     this.scans = [];
   }
 
   // The scan that teaches most, of those that nobody has looked at.
   nextAfter(id) {
-    return this.scans.find((each) => each.id !== id && !isDone(each))?.id;
+    return this.scans.find((each) => each.id !== id && !isDone(each) && !this.spoilt.has(each.id))?.id;
   }
 
   neighbour(id, by) {

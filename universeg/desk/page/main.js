@@ -33,7 +33,11 @@ let wake = () => {}; // looks at once
 const view = new View($("canvas"));
 const history = new History();
 const slices = new SliceStore();
-const list = new List($("list"), (id) => { open(id); closeList(); });
+const list = new List($("list"), (id) => {
+  open(id);
+  closeList();
+  $("canvas").focus({ preventScroll: true }); // so that Enter is about the scan, not about the list
+});
 const results = new ResultsBox(toast);
 const tune = new TunePanel((desk) => take(desk), toast);
 
@@ -112,9 +116,9 @@ async function open(id, cut = null) {
   } catch (trouble) {
     if (order !== state.orders) return;
     state.scan = null;
-    view.layers = null;
-    view.refresh();
+    view.preview(null);
     note(trouble.message);
+    if (trouble.status === 422) list.spoilt.add(id);
   }
   if (order !== state.orders) return;
   $("canvas").ariaBusy = "false";
@@ -169,6 +173,9 @@ function toPlane(plane) {
 // Whether the scan on the screen is about to have its first prediction.
 const isWaiting = () => state.scan?.state === "waiting" && !state.scan.reason && state.desk?.ready && state.desk.labelled > 0;
 
+// Whether the scan that was asked for cannot be shown.
+const isSpoilt = () => !state.scan && list.spoilt.has(state.wanted);
+
 const guard = (work) => work.catch((trouble) => toast(trouble.message));
 
 async function look() {
@@ -201,6 +208,7 @@ function take(desk) {
 async function finish() {
   if (tools.closePolygon()) return;
   const { scan } = state;
+  if (isSpoilt()) { open(list.nextAfter(state.wanted)); return; }
   if (!scan || tools.isBusy) return;
   await saving.idle();
   if (scan.state === "waiting" && !(await confirmed("Nothing is drawn", "Is there nothing to be found in this scan? It becomes an example without any label.", "There is nothing"))) return;
@@ -328,9 +336,9 @@ function showNext() {
   $("scan-state").className = `state ${word}`;
   const [accept] = $("finish").children, [again] = $("predict").children;
   const isBegun = scan?.state === "begun", isLookedAt = scan && isDone(scan);
-  accept.textContent = isLookedAt ? "Next" : isBegun ? "Done" : scan?.state === "waiting" ? "Nothing is there" : "Accept";
+  accept.textContent = isLookedAt || isSpoilt() ? "Next" : isBegun ? "Done" : scan?.state === "waiting" ? "Nothing is there" : "Accept";
   again.textContent = isVolume() && scan?.drawn.length ? "Predict the other slices" : "Predict anew";
-  $("finish").disabled = !scan;
+  $("finish").disabled = !scan && !isSpoilt();
   $("predict").disabled = !scan || isLookedAt || desk.working?.scans.includes(scan.id) || (isBegun && !isVolume());
   $("restore").hidden = !(isBegun && scan.expected !== null);
   $("said").textContent = saidOf(scan);

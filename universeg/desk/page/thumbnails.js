@@ -31,7 +31,7 @@ export class Thumbnails {
       this.#running += 1;
       const ended = () => { this.#running -= 1; this.#next(); };
       image.addEventListener("load", ended, { once: true });
-      image.addEventListener("error", ended, { once: true });
+      image.addEventListener("error", () => { image.removeAttribute("src"); ended(); }, { once: true });
       image.src = image.dataset.at;
     }
   }

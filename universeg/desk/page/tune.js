@@ -40,6 +40,10 @@ function said({ running, left, problem, last, kept, knows }, labelled) {
   return `Lets the network go on learning from your ${labelled} scans. You can go on drawing.`;
 }
 
-const change = ({ before, after }) =>
-  before === null || after === null ? "unknown" : `${percent(before)} → ${percent(after)}`;
+function change({ before, after }) {
+  if (before === null || after === null) return "unknown";
+  const isSmall = percent(before) === percent(after);
+  const told = (value) => (isSmall ? `${(100 * value).toFixed(1)} %` : percent(value));
+  return `${told(before)} → ${told(after)}`;
+}
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

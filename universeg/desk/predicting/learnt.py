@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from megamedical.errors import MegaMedicalError
@@ -71,7 +71,7 @@ class Learnt:
             "begun_with": weights_of,
         }
         with whole_file(path) as unfinished:
-            save_file(tensors, unfinished, metadata={_KEY: json.dumps(said)})
+            unfinished.write_bytes(save(tensors, {_KEY: json.dumps(said)}))
 
     @classmethod
     def load(cls, path: Path, network: nn.Module, weights_of: str, device: str) -> Learnt:

@@ -176,6 +176,18 @@ def test_slices_that_were_drawn_give_the_rest_of_their_volume(tmp_path, network,
     assert desk.records[scan].standing.state == "begun"
 
 
+def test_who_is_done_with_a_volume_does_not_wait_for_its_other_slices(tmp_path, network, working):
+    desk = open_desk(write_volumes(tmp_path / "s", 1), tmp_path / "o")
+    agenda = Agenda(desk)
+    (scan,) = desk.records
+    desk.edit(scan, 0, ("axial", 3), [patch(truth_of(desk, scan).layer(1)[3])])
+    agenda.ask(scan)
+    task = agenda.next_task()
+    assert not agenda.is_outdated(task)
+    desk.finish(scan, 1)
+    assert agenda.is_outdated(task)
+
+
 def test_labelled_examples_are_learnt_from_at_once(tmp_path, network, working):
     desk = open_desk(write_pictures(tmp_path / "s", 1), tmp_path / "o", {7: "nucleus"})
     write_pictures(tmp_path / "e" / "images", 2)
