@@ -20,6 +20,8 @@ _CACHED = 1 << 16  # float32 values that stay in a core's own cache
 _NOTHING_POSITIVE = (
     "no voxel is above zero, and percentiles are of such voxels: give none, or a window"
 )
+_WHOLE = 1 << 24  # up to here float32 has all whole numbers
+_LEVELS = 256  # of grey that are told apart at least
 _BINS = 1 << 20  # of the histogram that stands in for sorting a resampled volume
 
 
@@ -42,8 +44,15 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
     """The range of a scan on its standard grid, after the clip its group asks for.
 
     Raises:
-        SubjectError: a voxel is not a number, or all have the same value.
+        SubjectError: a voxel is not a number, or all have the same value, or values that float32
+            does not tell apart.
     """
+    found = _range_of(scan, axes, rule)
+    _expect_told_apart(found, scan.voxels.dtype)
+    return found
+
+
+def _range_of(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) -> Range:
     voxels = scan.voxels
     if voxels.dtype.kind == "f" and not np.isfinite(voxels.sum(dtype=np.float64)):
         count = int(np.count_nonzero(~np.isfinite(voxels)))
@@ -89,6 +98,21 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
             f"intensities are {low:g} to {high:g}; give a window among these, or none",
         )
     return clip
+
+
+def _expect_told_apart(found: Range, kind: np.dtype[Any]) -> None:
+    """Refuse a range of which float32, in which slices are made, has next to no values or none."""
+    largest = max(abs(found.low), abs(found.high))
+    is_exact = largest <= _WHOLE if kind.kind in "biu" else kind.itemsize <= 4
+    with np.errstate(all="ignore"):  # there is no step where there is no such value
+        step = float(np.spacing(np.float32(largest)))
+    if not is_exact and not found.high - found.low >= _LEVELS * step:
+        raise SubjectError(
+            "standardise",
+            "",
+            f"its intensities, {found.low:.9g} to {found.high:.9g}, are too large or too close to "
+            "each other for single precision: take an offset off, or divide them",
+        )
 
 
 def standard_planes(

@@ -19,12 +19,14 @@ class Part:
     """What is meant of a file: an array by name, one of its pictures, one of its channels.
 
     Pictures are counted from 0 along the first axis, channels from 0 along the last; `any` is the
-    brightest of the colours.
+    brightest of the colours. `is_label` says that values of labels are meant: what a palette of
+    colours has are then its indices, and else its colours.
     """
 
     array: str = ""
     frame: int | None = None
     channel: int | Literal["any"] | None = None
+    is_label: bool = False
 
 
 class Reader:

@@ -77,10 +77,10 @@ def read_run_lengths(path: Path, entry: str, label: str) -> NDArray[np.bool_]:
         said = entries[entry].get(label)
         if said is None:
             raise SubjectError("decode", path.name, f"says nothing of {label} in {entry}")
-        height, width = (int(side) for side in said["size"])
+        height, width = (_whole(side) for side in said["size"])
         expect_picture((height, width))
         runs = said["counts"]
-        runs = _numbers(runs) if isinstance(runs, str) else [int(run) for run in runs]
+        runs = _numbers(runs) if isinstance(runs, str) else [_whole(run) for run in runs]
         if height < 1 or width < 1 or sum(runs) != height * width or min(runs) < 0:
             raise SubjectError("decode", path.name, f"has runs of {entry} that miss its size")
         values = np.arange(len(runs)) % 2 == 1  # the first run is background
@@ -89,7 +89,22 @@ def read_run_lengths(path: Path, entry: str, label: str) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)  # one file says it of all images
 def _entries(path: Path, _changed: int) -> dict[str, dict[str, Any]]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return dict(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"says {twice} twice in one place: which is meant?")
+    return found
+
+
+def _whole(said: float) -> int:
+    if said != int(said):
+        raise ValueError(f"has {said} where a whole number is meant")
+    return int(said)
 
 
 def _numbers(text: str) -> list[int]:

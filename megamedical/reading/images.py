@@ -116,4 +116,6 @@ def whole_numbers(values: NDArray[Any], path: Path, bit: int = 1) -> NDArray[Any
     if np.abs(values - rounded).max(initial=0) > 1e-3:
         broken = values[np.abs(values - rounded) > 1e-3][0]
         raise SubjectError("decode", path.name, f"holds {broken:g}, which is no label value")
+    if np.abs(rounded).max(initial=0) > np.iinfo(np.int32).max:
+        raise SubjectError("decode", path.name, f"holds {np.abs(rounded).max():g} as a label value")
     return rounded.astype(np.int32)

@@ -94,7 +94,7 @@ class _Reel:
         for frame in self._frames:
             self._seen += 1
             if self._seen > number:
-                return _pixels(frame)
+                return _upright(_pixels(frame), frame.rotation)
         raise SubjectError(
             "read", self._path.name, f"has no frame {number}: {self._seen} can be decoded"
         )
@@ -134,6 +134,13 @@ def _stream(container: InputContainer, path: Path) -> VideoStream:
     decoder.flags |= _pyav().codec.context.Flags.bitexact
     decoder.thread_count = 1
     return stream
+
+
+def _upright(pixels: NDArray[Any], rotation: int) -> NDArray[Any]:
+    """A frame as it is shown: its file may say that it is turned, in degrees, counter-clockwise."""
+    if rotation % 90:
+        raise ValueError(f"is to be turned by {rotation} degrees: save it upright")
+    return np.ascontiguousarray(np.rot90(pixels, rotation // 90))
 
 
 def _pixels(frame: VideoFrame) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
@@ -122,7 +123,8 @@ class Assembly:
         part = Part(array, self._mask_frame, self._mask_channel(name))
         if part == Part():
             return read_label_values(file, 2, set_bit(self._group))
-        return whole_numbers(read_picture_part(file, part), file, set_bit(self._group))
+        labels = read_picture_part(file, replace(part, is_label=True))
+        return whole_numbers(labels, file, set_bit(self._group))
 
     def _mask_volume(self, file: Path, name: str | int | None) -> Volume:
         """A mask on the axes of its file: the channel of that number, or the one that is meant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ class Hdf5Reader(Reader):
         """See `Reader`."""
         with dataset_of(path, part.array) as found:
             expect_array(found.shape, part.frame)
+            expect_chunks(found, part.array)
             return np.asarray(found[() if part.frame is None else part.frame])
 
     def count(self, path: Path, array: str) -> int:
@@ -54,6 +56,23 @@ def dataset_of(path: Path, array: str) -> Iterator[h5py.Dataset]:
         if found.size and not found.id.get_storage_size():
             raise ValueError(f"claims an array {array} of {found.shape}, and holds none of it")
         yield found
+
+
+def expect_chunks(found: h5py.Dataset, array: str) -> None:
+    """Make sure that no piece of an array is missing, for which HDF5 would give zeros.
+
+    Raises:
+        ValueError: one was never written.
+    """
+    if found.chunks is None:
+        return
+    sides = zip(found.shape, found.chunks, strict=True)
+    claimed = math.prod(math.ceil(length / chunk) for length, chunk in sides)
+    there = found.id.get_num_chunks()
+    if there < claimed:
+        raise ValueError(
+            f"lacks {claimed - there} of the {claimed} pieces of {array}: they were never written"
+        )
 
 
 def _inside(file: h5py.File, array: str) -> Any:  # noqa: ANN401  (a group or a dataset)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from megamedical.reading.arrays.hdf5 import dataset_of
+from megamedical.reading.arrays.hdf5 import dataset_of, expect_chunks
 from megamedical.reading.arrays.named import NamedArrays, expect_array, expect_numbers
 
 _VERSION_AT, _OF_HDF5 = 124, (b"\x00\x02", b"\x02\x00")  # bytes of its header
@@ -26,6 +26,7 @@ class MatReader(NamedArrays):
         if _is_hdf5(path):
             with dataset_of(path, array) as found:
                 expect_array(found.shape)
+                expect_chunks(found, array)
                 return np.asarray(found[()]).T  # MATLAB writes the last axis first
         from scipy.io import loadmat, whosmat
 

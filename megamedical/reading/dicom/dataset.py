@@ -67,14 +67,14 @@ def scale_of(dataset: Dataset) -> tuple[float, float]:
     Raises:
         ValueError: they are no numbers, or the slope is 0; or frames have others than the first.
     """
+    frames = len(dataset.get("PerFrameFunctionalGroupsSequence") or ())
     scales = {
-        (group.get("RescaleSlope"), group.get("RescaleIntercept"))
-        for groups in dataset.get("PerFrameFunctionalGroupsSequence") or ()
-        for group in groups.get("PixelValueTransformationSequence") or ()
+        tuple(said_of(dataset, frame, f"Rescale{name}") for name in ("Slope", "Intercept"))
+        for frame in range(max(frames, 1))
     }
     if len(scales) > 1:
         raise ValueError("has a rescale slope for each frame: split the file")
-    slope, intercept = (said_of(dataset, 0, f"Rescale{name}") for name in ("Slope", "Intercept"))
+    ((slope, intercept),) = scales
     scale = 1.0 if slope is None else float(slope)
     offset = 0.0 if intercept is None else float(intercept)
     if not (math.isfinite(scale) and math.isfinite(offset) and scale):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 _NO_SCANS = ("SEG", "RTDOSE")  # modalities that have pixels, but are made from a scan
 _OF_A_PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+# What frames of nuclear medicine may differ in, beside their slice.
+_NO_SLICES = (
+    "EnergyWindowVector",
+    "DetectorVector",
+    "PhaseVector",
+    "RotationVector",
+    "RRIntervalVector",
+    "TimeSlotVector",
+    "AngularViewVector",
+    "TimeSliceVector",
+)
 _MOST_DENSE = 2_000  # compressed pixels a byte, of what is larger than a picture
 
 
@@ -82,6 +93,7 @@ def read_header(path: Path) -> Header:
         _expect_image(path, dataset)
         shape = (int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns))
         _expect_pixels(path, dataset, shape)
+        _expect_low_bits(dataset)
         scale_of(dataset)
         return Header(
             path,
@@ -139,9 +151,23 @@ def _expect_pixels(path: Path, dataset: Dataset, shape: tuple[int, int, int]) ->
         raise SubjectError("read", path.name, f"is cut off: {found} bytes of {length}")
 
 
+def _expect_low_bits(dataset: Dataset) -> None:
+    """Refuse values that do not fill the lowest bits: pydicom and GDCM take these all the same."""
+    stored, last = int(dataset.get("BitsStored") or 0), dataset.get("HighBit")
+    if stored < int(dataset.get("BitsAllocated") or 0) and last not in (None, stored - 1):
+        raise ValueError(
+            f"says that its values have {stored} bits, of which bit {last} is the highest: that "
+            f"is {stored - 1} in DICOM; save it anew"
+        )
+
+
 def _planes(dataset: Dataset, frames: int) -> Iterator[Plane]:
-    """Where each frame lies; one behind the other, where that is not said of each."""
-    between = _between(dataset)
+    """Where each frame lies; one behind the other, where that is not said of each.
+
+    Raises:
+        ValueError: frames that are not placed are no slices, but times, angles or energies.
+    """
+    between, places = _between(dataset), _places(dataset, frames)
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     each_is_placed = any("PlanePositionSequence" in groups for groups in per_frame)
     for frame in range(frames):
@@ -151,9 +177,27 @@ def _planes(dataset: Dataset, frames: int) -> Iterator[Plane]:
         position = said_of(dataset, frame, "ImagePositionPatient") or (0, 0, 0)
         plane = Plane(np.array(position, dtype=np.float64), axes, (float(along), float(down)))
         if not each_is_placed:
-            behind = plane.position + frame * between * plane.normal
+            behind = plane.position + places[frame] * between * plane.normal
             plane = Plane(behind, axes, plane.spacing)
         yield plane
+
+
+def _places(dataset: Dataset, frames: int) -> Sequence[int]:
+    """Which slice each frame is, counted from 0: what it says, or its own place in the file."""
+    for name in _NO_SLICES:
+        if len({*_numbers(dataset, name)}) > 1:
+            raise ValueError(f"has frames that are no slices, but differ in {name}: split the file")
+    slices = _numbers(dataset, "SliceVector")
+    if frames == 1 or not slices:
+        return range(frames)
+    if len(slices) != frames:
+        raise ValueError("is damaged: its SliceVector has not one number for each frame")
+    return [number - 1 for number in slices]
+
+
+def _numbers(dataset: Dataset, name: str) -> list[int]:
+    said = dataset.get(name)
+    return [] if said is None else [said] if isinstance(said, int) else [int(n) for n in said]
 
 
 def _between(dataset: Dataset) -> float:

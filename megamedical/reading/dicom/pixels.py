@@ -93,12 +93,16 @@ def _plain(dataset: Dataset) -> NDArray[Any]:
 
 def _in_unit(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
     """Stored values in the unit of the file, bright where they are meant to be; colours as such."""
-    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         colours = apply_color_lut(pixels, dataset)
         return (colours >> 8).astype(np.uint8) if colours.dtype == np.uint16 else colours
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
+    is_inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    if dataset.get("ModalityLUTSequence"):  # in the place of slope and intercept
+        pixels = apply_modality_lut(pixels, dataset)
+        return np.iinfo(pixels.dtype).max - pixels if is_inverted else pixels
+    if is_inverted:
         is_signed = pixels.dtype.kind == "i"
         pixels = (-1 if is_signed else (1 << dataset.BitsStored) - 1) - pixels
     slope, intercept = scale_of(dataset)

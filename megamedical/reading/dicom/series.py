@@ -160,14 +160,24 @@ def _distance(series: Series, slices: Sequence[Slice]) -> float:
                 "read", "", f"{what}: {names} lie {step:.4g} mm apart, others {usual:.4g} mm"
             )
     length = float(steps.sum())
-    aside = positions[-1] - positions[0] - length * normal
-    if np.linalg.norm(aside) > SHEAR * length + _ROUNDED:
-        degrees = math.degrees(math.atan2(float(np.linalg.norm(aside)), length))
+    heights = (positions - positions[0]) @ normal
+    aside = np.linalg.norm(positions - positions[0] - np.outer(heights, normal), axis=1)
+    allowed = SHEAR * length + _ROUNDED
+    if aside[-1] > allowed:
+        degrees = math.degrees(math.atan2(float(aside[-1]), length))
         raise SubjectError(
             "read",
             "",
             f"was taken with a gantry tilted by {degrees:.1f} degrees: resample it to a straight "
             "volume first",
+        )
+    if aside.max() > allowed:  # out of the line, into which those after it come back
+        name = slices[int(aside.argmax())][0].path.name
+        raise SubjectError(
+            "read",
+            "",
+            f"has slices that are shifted against each other: {name} lies {aside.max():.4g} mm "
+            "beside the line of the others",
         )
     return length / len(steps)
 

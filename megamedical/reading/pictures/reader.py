@@ -16,8 +16,8 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.limits import expect_picture
 from megamedical.reading.pictures.strips import expect_strips
-from megamedical.reading.pictures.tags import expect_tags
-from megamedical.reading.pictures.values import as_labels, in_grey, values_of
+from megamedical.reading.pictures.tags import expect_all_listed, expect_tags
+from megamedical.reading.pictures.values import as_labels, colours_of, in_grey
 from megamedical.reading.pictures.whole import expect_whole
 
 if TYPE_CHECKING:
@@ -47,12 +47,16 @@ class PictureReader(Reader):
     def part(self, path: Path, part: Part) -> NDArray[Any]:
         """See `Reader`."""
         with _opened(path) as picture:
-            if part.frame is not None:
+            if part.frame is None:
+                _expect_one(picture, path)
+            else:
                 picture.seek(part.frame)
                 expect_picture(picture.size)
             expect_tags(picture)
             expect_strips(picture)
-            return values_of(picture)
+            if part.is_label and part.channel is None:
+                return as_labels(picture)
+            return colours_of(picture)
 
     def count(self, path: Path, array: str) -> int:
         """See `Reader`."""
@@ -72,17 +76,27 @@ class PictureReader(Reader):
 @contextmanager
 def _only_picture(path: Path) -> Iterator[Image.Image]:
     with _opened(path) as picture:
-        frames = _frames_in(picture)
-        if frames > 1:
-            raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
+        _expect_one(picture, path)
         expect_tags(picture)
         expect_strips(picture)
         yield picture
 
 
+def _expect_one(picture: Image.Image, path: Path) -> None:
+    frames = _frames_in(picture)
+    if frames > 1:
+        raise SubjectError("read", path.name, f"holds {frames} pictures, not one")
+
+
 def _frames_in(picture: Image.Image) -> int:
-    """How many pictures there are; what a camera keeps beside a JPEG, as a preview, is none."""
-    return 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
+    """How many pictures there are; what a camera keeps beside a JPEG, as a preview, is none.
+
+    Raises:
+        ValueError: a TIFF holds more than it lists.
+    """
+    frames = 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
+    expect_all_listed(picture, frames)
+    return frames
 
 
 @contextmanager

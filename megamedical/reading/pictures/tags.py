@@ -6,6 +6,7 @@ usual: a picture comes out inverted, unsigned or turned.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,12 @@ _NEEDED = {_WIDTH: "width", _HEIGHT: "height", _PHOTOMETRIC: "photometric interp
 _MEANT = {266: range(1, 3), 274: range(1, 9), 284: range(1, 3), 317: range(1, 4)}
 
 
+_EXTRA, _UNNAMED = 338, 0  # samples beside those of the colours; 1 and 2 are alpha
+_DESCRIPTION = 270
+_OF_IMAGEJ = re.compile(r"ImageJ=.*^images=(\d+)", re.DOTALL | re.MULTILINE)
+_OF_TIFFFILE = re.compile(r'\{.*"truncated": true')
+
+
 class _Entry(NamedTuple):
     tag: int
     kind: int
@@ -42,7 +49,7 @@ def expect_tags(picture: Image.Image) -> None:
         picture: as Pillow opened it, at the frame that is meant.
 
     Raises:
-        ValueError: its tags are damaged.
+        ValueError: its tags are damaged, or leave open what a value is.
     """
     if picture.format != "TIFF":
         return
@@ -62,6 +69,28 @@ def expect_tags(picture: Image.Image) -> None:
             raise ValueError(f"is damaged, or nobody's TIFF: tag {other.tag} follows on {one.tag}")
     for entry in entries:
         _expect(entry, taken)
+    if taken.get(_SAMPLES) == 2 and taken.get(_EXTRA) == (_UNNAMED,):
+        raise ValueError(
+            "has two values a pixel, and does not say what the second is: save each as a picture"
+        )
+
+
+def expect_all_listed(picture: Image.Image, listed: int) -> None:
+    """Make sure that a TIFF has no pictures of which only a note says that they follow the first.
+
+    Args:
+        picture: as Pillow opened it.
+        listed: how many have a directory.
+
+    Raises:
+        ValueError: it has, as ImageJ and tifffile write what is large.
+    """
+    note = str(getattr(picture, "tag_v2", {}).get(_DESCRIPTION, ""))
+    said = _OF_IMAGEJ.match(note)
+    if (said and int(said[1]) > listed) or (listed == 1 and _OF_TIFFFILE.match(note)):
+        raise ValueError(
+            f"holds a stack of pictures, of which it lists {listed}: save each as a page of its own"
+        )
 
 
 def _expect(entry: _Entry, taken: Mapping[int, Any]) -> None:

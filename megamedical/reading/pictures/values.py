@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SIGNED = 2  # the sample format of TIFF
 _BITS, _PHOTOMETRIC, _FORMAT = 258, 262, 339  # its tags
+_NO_RGB = ("CMYK", "YCbCr", "LAB", "HSV")
 _WITH_COLOUR = ("RGB", "P", "RGBA", "CMYK", "YCbCr", "LA", "PA")
 
 
@@ -41,9 +42,24 @@ def values_of(picture: Image.Image) -> NDArray[Any]:
         return values.view(np.int8)
     if values.dtype == np.int32 and bits == 32 and not is_signed and tags.get(_FORMAT):
         return values.view(np.uint32)
-    if values.dtype.kind == "u" and bits > 8 and tags.get(_PHOTOMETRIC) == 0:
+    if bits > 8 and tags.get(_PHOTOMETRIC) == 0:
+        if values.dtype.kind != "u":
+            raise SubjectError("read", "", "has white at zero, and values that may be below it")
         return (1 << bits) - 1 - values
     return values
+
+
+def colours_of(picture: Image.Image) -> NDArray[Any]:
+    """As `values_of`, but with red, green and blue for colours, whatever they are stored as.
+
+    Raises:
+        SubjectError: as `values_of`.
+    """
+    is_of_colours = picture.mode in ("P", "PA") and _greys_of(picture) is None
+    if not is_of_colours and picture.mode not in _NO_RGB:
+        return values_of(picture)
+    expect_shallow_colours(picture)
+    return np.asarray(_upright(picture).convert("RGB"))
 
 
 def in_grey(picture: Image.Image, grey: Grey) -> NDArray[Any]:
@@ -60,9 +76,18 @@ def as_labels(picture: Image.Image) -> NDArray[Any]:
     """Label values of a picture (H, W); booleans where it has one bit a pixel.
 
     Raises:
-        SubjectError: it is in colour.
+        SubjectError: it is in colour, or hides pixels that have a value.
     """
-    return _one_channel(values_of(picture))
+    has_alpha = picture.mode in ("RGBA", "LA")
+    values = colours_of(picture) if picture.mode in _NO_RGB else values_of(picture)
+    labels = _one_channel(values)
+    if has_alpha and labels[values[..., -1] == 0].any():
+        raise SubjectError(
+            "decode",
+            "",
+            "hides pixels that have a value: save it without alpha, or name the mask's channel",
+        )
+    return labels
 
 
 def grey_of(pixels: NDArray[np.uint8], grey: Grey) -> NDArray[Any]:

@@ -79,6 +79,8 @@ class MetaImageReader(Reader):
         spacing = _of(said, ("ElementSpacing", "ElementSize"), np.ones(count), path)[:3] * to_mm
         origin = _of(said, ("Offset", "Position", "Origin"), np.zeros(count), path)[:3] * to_mm
         matrix = _of(said, ("TransformMatrix", "Rotation", "Orientation"), np.eye(count), path)
+        if not spacing.all():
+            raise SubjectError("read", path.name, "its header says that voxels lie 0 mm apart")
         directions = matrix.reshape(count, count).T[:3, :3]
         return Volume(
             voxels,
@@ -94,6 +96,8 @@ def _said(path: Path, lines: list[str]) -> dict[str, str]:
         key, sign, text = line.partition("=")
         if line.strip() and not sign:
             raise SubjectError("read", path.name, f"its header says {line!r}, with no = in it")
+        if key.strip() in said and key.strip() in _KEYS:
+            raise SubjectError("read", path.name, f"its header says {key.strip()} twice")
         said[key.strip()] = text.strip()
     return said
 
@@ -107,6 +111,8 @@ def _expect_known(path: Path, said: Mapping[str, str]) -> None:
 
 
 def _are_near(one: str, other: str) -> bool:
+    if one.lower() == other.lower():
+        return True
     return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
 
 

@@ -153,7 +153,10 @@ def read_header(path: Path) -> Header:
         if text.startswith("="):
             values[key.strip()] = text[1:].strip()
         else:
-            fields[key.replace(" ", "").lower()] = text.strip()
+            field = key.replace(" ", "").lower()
+            if field in fields:
+                raise SubjectError("read", path.name, f"its header says {key} twice")
+            fields[field] = text.strip()
     unknown = fields.keys() - _FIELDS
     if unknown:
         raise SubjectError("read", path.name, f"its header says {min(unknown)}, which NRRD has not")
@@ -223,11 +226,16 @@ def place(voxels: NDArray[Any], header: Header, axes: Sequence[int], path: Path)
         steps, origin = to_mm[:, None] * steps, to_mm * origin
     else:
         to_mm = _units(said.get("units", ""), axes, path)
+        if "axismaxs" in said and "spacings" not in said:
+            raise SubjectError(
+                "read", path.name, "says where its axes begin and end, not its spacings: save these"
+            )
         lengths = _lengths(said.get("spacings", ""), axes) * to_mm
         steps = np.diag(lengths)
         if "spaceorigin" not in said:
             begins = _lengths(said.get("axismins", ""), axes, otherwise=0.0) * to_mm
-            centred = [c in ("cell", "") for c in _words(said.get("centers", ""), axes)]
+            centers = said.get("centers", said.get("centerings", ""))
+            centred = [c in ("cell", "") for c in _words(centers, axes)]
             origin = begins + np.where(centred, lengths / 2, 0) * ("axismins" in said)
     to_lps = np.array(_to_lps(said.get("space", ""), path))
     spacing = np.sqrt((steps**2).sum(axis=0))

@@ -73,6 +73,19 @@ def test_arrays_that_are_claimed_and_not_there_are_refused(tmp_path):
     assert "holds no numbers" in refusal_of(tmp_path / "a.h5", Part("reference"))
 
 
+@pytest.mark.parametrize("written", [0, 1, 4, 6])
+def test_pieces_that_were_never_written_are_no_zeros(tmp_path, written):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        pieces = file.create_dataset("a", (3, 8, 5), "u1", chunks=(1, 4, 5), maxshape=(9, 8, 5))
+        for piece in range(written):
+            pieces[piece // 2, piece % 2 * 4 : piece % 2 * 4 + 4] = 1
+    if written == 6:
+        assert read_picture_part(tmp_path / "a.h5", Part("a", frame=2)).all()
+        return
+    with pytest.raises(SubjectError, match=r"holds none of it|never written"):
+        read_picture_part(tmp_path / "a.h5", Part("a", frame=0))
+
+
 @pytest.mark.parametrize("lost", [1, 500])
 def test_a_npy_holds_what_it_claims(tmp_path, lost):
     np.save(tmp_path / "a.npy", PICTURE)

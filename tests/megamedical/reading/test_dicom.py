@@ -136,6 +136,24 @@ def test_each_slice_may_have_a_slope_of_its_own(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_table_of_values_stands_in_for_slope_and_intercept(tmp_path, kind):
+    table = RNG.permutation(4096).astype(np.uint16)
+    said = Dataset()
+    said.LUTDescriptor, said.ModalityLUTType = [4096, 0, 16], "OD"
+    said.add_new("LUTData", "OW", table.tobytes())
+    facts = {"ModalityLUTSequence": [said], "PhotometricInterpretation": kind}
+    found = read_scan(write(tmp_path / "a.dcm", VOXELS[0], **facts), 2).voxels
+    meant = table[VOXELS[0]]
+    np.testing.assert_array_equal(found, 65535 - meant if kind == "MONOCHROME1" else meant)
+
+
+def test_values_that_do_not_end_at_their_highest_bit_are_refused(tmp_path):
+    path = write(tmp_path / "a.dcm", VOXELS[0] << 4, BitsStored=12, HighBit=15)
+    read = lambda path: read_scan(path, 2)  # noqa: E731
+    assert "values have 12 bits, of which bit 15 is the highest" in refusal_of(path, read)
+
+
 def test_bright_is_bright(tmp_path):
     said = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
     path = write(tmp_path / "chest.dcm", VOXELS[0], **said)
@@ -372,6 +390,26 @@ def test_slopes_that_would_be_confused_are_refused(tmp_path):
     assert "a rescale slope for each frame" in refusal_of(path)
 
 
+def test_a_slope_of_one_frame_alone_is_refused(tmp_path):
+    path = enhanced(tmp_path / "pet.dcm", range(7), each=[(2, 0), *[(None, None)] * 6])
+    assert "a rescale slope for each frame" in refusal_of(path)
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3, 4, 5, 6, 7], [3, 1, 2, 7, 5, 4, 6]])
+def test_frames_of_nuclear_medicine_lie_where_their_numbers_say(tmp_path, order):
+    stored = VOXELS[np.array(order) - 1]
+    said = {"SliceVector": order, "EnergyWindowVector": [1] * 7, "SpacingBetweenSlices": 2.5}
+    path = write(tmp_path / "nm.dcm", stored, SecondaryCaptureImageStorage, **said)
+    np.testing.assert_array_equal(read_volume(path).voxels, VOXELS)
+
+
+@pytest.mark.parametrize("name", ["EnergyWindowVector", "TimeSlotVector", "AngularViewVector"])
+def test_frames_that_are_no_slices_are_not_stacked(tmp_path, name):
+    said = {name: [1, 1, 1, 1, 2, 2, 2]}
+    path = write(tmp_path / "nm.dcm", VOXELS, SecondaryCaptureImageStorage, **said)
+    assert f"differ in {name}: split the file" in refusal_of(path)
+
+
 def test_frames_without_a_place_follow_each_other(tmp_path):
     said = {"PixelSpacing": [1.25, 0.75], "SpacingBetweenSlices": 2.5}
     path = write(tmp_path / "cine.dcm", VOXELS, SecondaryCaptureImageStorage, **said)
@@ -457,6 +495,15 @@ def test_a_tilted_gantry_is_told(tmp_path):
     assert "gantry tilted by 12.0 degrees" in refusal_of(
         write_series(tmp_path / "ct", directions=sheared)
     )
+
+
+@pytest.mark.parametrize("place", range(1, 6))
+def test_a_slice_that_lies_aside_is_told(tmp_path, place):
+    folder = write_series(tmp_path / "ct", skip=[place])
+    aside = [float(x) + 4 * (n == 0) for n, x in enumerate(at(AXIAL, place))]
+    said = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 3, **LAID}
+    write(folder / "aside.dcm", VOXELS[place], **said, ImagePositionPatient=aside)
+    assert "shifted against each other: aside.dcm lies 4 mm beside" in refusal_of(folder)
 
 
 def test_of_several_series_none_is_chosen(tmp_path):

@@ -149,3 +149,18 @@ class TestRunLengths:
             read_run_lengths(path, "b_view1", "Edema")
         with pytest.raises(SubjectError, match="says nothing of Pneumothorax in a_view1"):
             read_run_lengths(path, "a_view1", "Pneumothorax")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"im": {"a": {"size": [2, 2], "counts": [1.9, 1.2, 2.5]}}}', "has 1.9 where a whole"),
+        ('{"im": {"a": {"size": [2.9, 2], "counts": [1, 3]}}}', "has 2.9 where a whole"),
+        ('{"im": {}, "im": {"a": {"size": [2, 2], "counts": [1, 3]}}}', "says im twice"),
+        ('{"im": {"a": {}, "a": {"size": [2, 2], "counts": [1, 3]}}}', "says a twice"),
+    ],
+)
+def test_run_lengths_are_not_guessed(tmp_path, content, told):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(SubjectError, match=told):
+        read_run_lengths(tmp_path / "a.json", "im", "a")

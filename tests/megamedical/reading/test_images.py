@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from megamedical.errors import SubjectError
-from megamedical.reading.images import read_label_values, read_scan
+from megamedical.reading.images import read_label_values, read_scan, read_volume
 from megamedical.reading.scan import Scan
 
 RNG = np.random.default_rng(0)
@@ -504,6 +504,7 @@ def test_whole_numbers_may_be_written_as_floats(tmp_path, kind, off):
     [
         (0.5, "holds 0.5, which is no label value"),
         (1.99, "holds 1.99, which is no label value"),
+        (2.0**32 + 1, "holds 4.29497e+09 as a label value"),
         (np.nan, "NaN or infinite"),
         (-np.inf, "NaN or infinite"),
     ],
@@ -566,3 +567,25 @@ def test_a_nifti_whose_slices_are_no_distance_apart_is_refused(tmp_path):
     (tmp_path / "a.nii").write_bytes(content)
     told = refusal_of(tmp_path / "a.nii", 3).reason
     assert told == "does not say how far apart its voxels lie along k"
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "told"),
+    [
+        ("a.nrrd", "spacings: 1 1 1\nspacings: 2 2 2\n", "says spacings twice"),
+        ("a.nrrd", "axis mins: 0 0 0\naxis maxs: 20 20 20\n", "where its axes begin and end"),
+        ("a.mha", "ElementSpacing = 1 1 1\nElementSpacing = 2 2 2\n", "says ElementSpacing twice"),
+        ("a.mha", "elementspacing = 2 2 2\n", "is ElementSpacing meant?"),
+        ("a.mha", "ElementSpacing = 1 1 0\n", "voxels lie 0 mm apart"),
+    ],
+)
+def test_a_text_header_that_leaves_spacing_open_is_refused(tmp_path, name, said, told):
+    end = "\n" if name == "a.nrrd" else "ElementDataFile = LOCAL\n"
+    (tmp_path / name).write_bytes((TEXT_HEADERS[name] + said + end).encode() + bytes(8))
+    assert told in refusal_of(tmp_path / name, 3).reason
+
+
+def test_centerings_are_centers(tmp_path):
+    said = "spacings: 2 2 2\naxis mins: 0 0 0\ncenterings: node cell node\n\n"
+    (tmp_path / "a.nrrd").write_bytes((TEXT_HEADERS["a.nrrd"] + said).encode() + bytes(8))
+    assert read_volume(tmp_path / "a.nrrd").origin == (0, 1, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from pathlib import Path
 
@@ -92,6 +93,23 @@ def test_colours_without_luma_become_grey_as_elsewhere(tmp_path):
     found = read_picture_part(tmp_path / "colours.avi", Part(frame=1))
     expected = np.asarray(Image.fromarray(colours[1]).convert("F"))
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turn"),
+    [((-1, 0, 0, -1), 2), ((0, 1, -1, 0), -1), ((0, -1, 1, 0), 1)],
+)
+def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, turn):
+    """Telephones keep frames as their sensor lies, and say how to turn them."""
+    path, content = tmp_path / "a.mp4", bytearray(video_of(film(), "mp4"))
+    path.write_bytes(content)
+    shown = read_frame(path, 3)
+    place = content.index(b"tkhd") + 44  # of its matrix, in 16.16
+    a, b, c, d = (number << 16 for number in matrix)
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_frame(path, 3), np.rot90(shown, turn))
 
 
 def test_a_frame_that_is_not_there_is_told(recording):
