@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
@@ -76,6 +77,11 @@ class Reader:
         """What is in an array or a frame of a file, all of its channels: (H, W) or (H, W, C)."""
         what = part.array or ("frames" if part.frame is not None else "parts")
         raise SubjectError("read", path.name, f"holds no {what}")
+
+    def facing(self, path: Path) -> NDArray[np.float64] | None:
+        """Where the axes of a file's voxels point, (3, 3), i first, LPS; None where it says not."""
+        del path
+        return None
 
     def count(self, path: Path, array: str) -> int:
         """How many pictures a file, or its array of that name, holds one after the other."""

@@ -44,7 +44,7 @@ from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.contours import inside, read_contour
 from megamedical.subjects.foreground import as_declared, set_bit
-from megamedical.subjects.grids import on_grid_of
+from megamedical.subjects.grids import expect_same_facing, on_grid_of
 from megamedical.subjects.subject import Subject
 
 
@@ -122,6 +122,8 @@ class Assembly:
             return self._drawn(file, self.scan.voxels.shape)
         part = Part(array, self._mask_frame, self._mask_channel(name))
         if part == Part():
+            if mask.place == "header":
+                expect_same_facing(self._images[0], file)
             return read_label_values(file, 2, set_bit(self._group))
         labels = read_picture_part(file, replace(part, is_label=True))
         return whole_numbers(labels, file, set_bit(self._group))

@@ -7,11 +7,13 @@ is turned to those of its image, and then the n-th voxel of both must lie in the
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.reading.formats import reader_of
 from megamedical.reading.volume import Volume
 
 # Headers are rounded to single precision, to quaternions, or to a few decimals, which moves the far
@@ -46,6 +48,25 @@ def on_grid_of(image: Volume, mask: Volume) -> Volume:
         f"the mask does not lie on the grid of its image: it has {described(mask)}, the image "
         f"{described(image)}; where headers are known to be wrong, say `mask: {{place: voxels}}`",
     )
+
+
+def expect_same_facing(image: Path, mask: Path) -> None:
+    """Make sure that a mask is not mirrored or turned, where two pictures say how they lie.
+
+    Raises:
+        SubjectError: a row or a column of the mask points elsewhere than that of the image.
+    """
+    one, other = (reader_of(path).facing(path) for path in (image, mask))
+    if one is None or other is None:
+        return
+    alike = np.diagonal(one.T @ other)[:2]
+    if not (alike > np.sqrt(0.5)).all():
+        raise SubjectError(
+            "decode",
+            mask.name,
+            f"the mask lies along the axes {_axes(other)}, its image along {_axes(one)}; where "
+            "headers are known to be wrong, say `mask: {place: voxels}`",
+        )
 
 
 def described(volume: Volume) -> str:

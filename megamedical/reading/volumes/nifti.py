@@ -69,6 +69,10 @@ class NiftiReader(Reader):
         del grey  # it has none that were colour
         return one_value_a_pixel(self.part(path, Part()), path)
 
+    def facing(self, path: Path) -> NDArray[np.float64]:
+        """See `Reader`."""
+        return place_of(header_of(path))[0]
+
     def part(self, path: Path, part: Part) -> NDArray[Any]:
         """The one picture of a file, whatever axes of length 1 it has besides."""
         if part.array or part.frame is not None:

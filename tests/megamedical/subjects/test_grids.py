@@ -219,3 +219,32 @@ def test_a_mask_that_lies_where_its_header_says_is_written_as_before():
     facts = {"decode": "values", "file": "m"}
     assert "place" not in Mask(**facts).model_dump(mode="json")
     assert Mask(**facts, place="voxels").model_dump(mode="json")["place"] == "voxels"
+
+
+FLAT_PICTURES = {"dimension": 2, "planes": [], "grid": "native"}
+
+
+class TestPicturesInNifti:
+    @pytest.fixture(params=[(7, 6), (7, 6, 1)])
+    def picture(self, request, tmp_path):
+        values = np.zeros(request.param, np.uint8)
+        values[1:3, 1:4] = 1
+        save(tmp_path / "a_i.nii", values.astype(np.int16) * 100)
+        return values
+
+    def test_a_mask_that_lies_as_its_image_is_taken(self, tmp_path, picture):
+        save(tmp_path / "a_m.nii", picture)
+        (values,) = label_values(tmp_path, **FLAT_PICTURES)
+        np.testing.assert_array_equal(values, picture.squeeze().T)
+
+    @pytest.mark.parametrize("affine", [FLIPPED, FLIPPED[[1, 0, 2, 3]]])
+    def test_a_mask_that_is_mirrored_or_turned_is_refused(self, tmp_path, picture, affine):
+        save(tmp_path / "a_m.nii", picture, affine)
+        with pytest.raises(SubjectError, match="lies along the axes"):
+            label_values(tmp_path, **FLAT_PICTURES)
+
+    def test_the_manifest_may_know_better(self, tmp_path, picture):
+        save(tmp_path / "a_m.nii", picture, FLIPPED)
+        mask = {**FACTS["mask"], "place": "voxels"}
+        (values,) = label_values(tmp_path, mask=mask, **FLAT_PICTURES)
+        assert values.sum() == picture.sum()
