@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from click.testing import Result
 from miniatures import DATASETS, build_miniatures, write_mirror
@@ -16,6 +17,10 @@ from typer.testing import CliRunner
 
 from megamedical import BuildReport
 from megamedical.cli import app
+
+# How long an example takes depends on who else computes.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # Each process of pytest-xdist has a core; threads of PyTorch would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

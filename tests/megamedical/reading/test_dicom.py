@@ -551,7 +551,7 @@ def test_damage_is_told(tmp_path):
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(changes=st.dictionaries(st.integers(0, 900), st.integers(0, 255), min_size=1, max_size=5))
 @pytest.mark.filterwarnings("ignore")

@@ -318,7 +318,7 @@ class TestDamage:
         shard.write_bytes(content)
         self.refuses(place, "masks", "cannot be read")
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(data=st.data(), name=st.sampled_from(NAMES))
     def test_a_chunk_with_a_wrong_byte(self, written, tmp_path_factory, data, name):
         folder = tmp_path_factory.mktemp("damaged")
@@ -329,7 +329,7 @@ class TestDamage:
             else:
                 self.refuses(f"{scheme}{folder}", name, "cannot be read")
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(data=st.data())
     def test_a_chunk_of_the_first_format_with_wrong_bytes(self, old, tmp_path_factory, data):
         """It has no checksum: wrong pixels can come, but no others' memory and no crash."""

@@ -61,6 +61,7 @@ def test_every_flipped_bit_is_found(copy):
     assert not is_noticed(copy)
 
 
+@pytest.mark.long
 def test_every_byte_of_the_root_is_watched(copy):
     path = copy / "zarr.json"
     before = path.read_bytes()

@@ -67,7 +67,11 @@ def test_a_reader_beside_a_build_sees_the_old_store_or_the_new_one(tmp_path, wri
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(["wbc"], ["stare"]), (["wbc", "stare"], ["wbc", "stare"])]
+    ("first", "second"),
+    [
+        pytest.param(["wbc"], ["stare"], marks=pytest.mark.long),
+        (["wbc", "stare"], ["wbc", "stare"]),
+    ],
 )
 def test_two_builds_into_one_store_give_what_one_gives(mirror, tmp_path, first, second):
     """Of other groups, and of the same; each has a folder of its own for what it unpacks."""

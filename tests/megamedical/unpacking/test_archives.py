@@ -24,7 +24,7 @@ from megamedical.unpacking.archives import GENEROUS, MARKER, Limits, names_in, u
 
 SCAN = bytes(i * i % 251 for i in range(5_000))
 MANY = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

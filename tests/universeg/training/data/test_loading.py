@@ -120,7 +120,11 @@ def test_where_slices_are_kept_changes_nothing(store, sampler, expected, place):
 
 @pytest.mark.parametrize(
     ("started_by", "place"),
-    [("fork", "disk"), ("fork", "shared memory"), ("spawn", "disk")],
+    [
+        ("fork", "disk"),
+        ("fork", "shared memory"),
+        pytest.param("spawn", "disk", marks=pytest.mark.long),
+    ],
     indirect=["started_by"],
 )
 @pytest.mark.usefixtures("started_by")
