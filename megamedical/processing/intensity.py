@@ -22,6 +22,7 @@ _NOTHING_POSITIVE = (
 )
 _WHOLE = 1 << 24  # up to here float32 has all whole numbers
 _LEVELS = 256  # of grey that are told apart at least
+_STRIP = 8  # rows on each side
 _BINS = 1 << 20  # of the histogram that stands in for sorting a resampled volume
 
 
@@ -167,13 +168,32 @@ def _planes(voxels: NDArray[Any], axes: Sequence[Axis]) -> Iterator[NDArray[np.f
         yield from standard_planes(voxels, axes, 0, block)
 
 
+def _brightest_strip(voxels: NDArray[Any], axes: Sequence[Axis]) -> NDArray[np.float32]:
+    """Some rows of the middle plane of a resampled volume, around the brightest of its voxels.
+
+    More often than not it has bone and air, and so tells alone that a scan fills its window.
+    """
+    along, rows, columns = axes
+    middle = len(along.positions) // 2
+    native = voxels[round(float(np.clip(along.positions[middle], 0, along.voxels - 1)))]
+    brightest = int(native.argmax()) // native.shape[1]
+    nearest = int(np.abs(rows.positions - brightest).argmin())
+    points = slice(max(nearest - _STRIP, 0), nearest + _STRIP)
+    weights = rows.resample[points]
+    if along.outside[middle] or not weights.nnz:
+        return np.empty((0, 0), np.float32)
+    used = slice(int(weights.indices.min()), int(weights.indices.max()) + 1)
+    (plane,) = _between_planes(voxels[:, used], 0, along.resample[[middle]])
+    strip = (columns.resample @ (weights[:, used] @ plane).T).T
+    return strip[~rows.outside[points]][:, ~columns.outside]
+
+
 def _extremes(
     voxels: NDArray[Any], axes: Sequence[Axis], window: Range = Range(-np.inf, np.inf)
 ) -> Range:
     """The lowest and the highest of the resampled voxels, or two on both sides of a window."""
     low, high = np.inf, -np.inf
-    middle = np.array([len(axes[0].positions) // 2])  # has air and bone alone, more often than not
-    for plane in chain(standard_planes(voxels, axes, 0, middle), _planes(voxels, axes)):
+    for plane in chain([_brightest_strip(voxels, axes)], _planes(voxels, axes)):
         within = plane[np.isfinite(plane)]
         low = min(low, float(within.min(initial=np.inf)))
         high = max(high, float(within.max(initial=-np.inf)))
