@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from benchmark_command import call
 from miniatures import acdc, build_miniatures, stare, write_mirror
 from PIL import Image
 from scipy.interpolate import RegularGridInterpolator
-from typer.testing import CliRunner
 
 from benchmark.cases import CaseReader, draw_support, find_cases
-from benchmark.cli import app
 from benchmark.native.truths import NativeTruth, read_truths
 from benchmark.results import ENSEMBLE, read_results
 from benchmark.suite import load_suite
@@ -38,13 +37,6 @@ SUITE = {
     "support_sizes": [2],
     "tasks": [VESSEL, RING],
 }
-
-
-def call(*arguments: object):
-    result = CliRunner().invoke(app, [*map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,12 @@ import zipfile
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from benchmark_command import call
 from tiny_store import SUITE, Discs, write_store
-from typer.testing import CliRunner
 
-from benchmark.cli import app
 from benchmark.machine.places import without_folders
 from benchmark.results import read_results, read_rows, write_rows
 from benchmark.submission import CONTENTS
-
-
-def call(*arguments: object):
-    result = CliRunner().invoke(app, [*map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture(scope="module")
