@@ -10,6 +10,8 @@ what the network costs does not depend on what it sees.
 - `click`: how long a new picture takes from the click until it can be seen and drawn on, and until
   its prediction is there, 16 labelled ones being shown with it, while others are predicted.
 - `volume`: how long a volume of 32 slices with 2 labels takes, 16 slices being shown with each.
+- `floor`: how long the multiplications of that volume would take if all went as fast as a product
+  of two large matrices, and if all went as fast as the convolution that most of them are of.
 - `many`: the most memory that the server and the process that predicts ever had, 500 pictures
   being predicted and each of them opened.
 
@@ -31,6 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,12 +42,14 @@ import nibabel as nib
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests/fixtures")]
 from made_desk import disc, write_pictures  # noqa: E402
 
 from universeg.desk.masks import runs_of  # noqa: E402
 from universeg.network.universeg import UniverSeg  # noqa: E402
+from universeg.weights.models import load_universeg  # noqa: E402
 from universeg.weights.models import save as save_weights  # noqa: E402
 from universeg.weights.releases import file_of  # noqa: E402
 
@@ -275,6 +280,55 @@ def measure_volume(folder: Path, weights: Path, repeats: int) -> None:
             print(f"  {clock:.1f} of the clock, {spent:.1f} of a processor", flush=True)
 
 
+def measure_floor(weights: Path, support: int) -> None:
+    network = load_universeg(weights).eval()
+    query, images = torch.rand(1, 1, 128, 128), torch.rand(support, 1, 128, 128)
+    encoded = network.encode_support(images, (images > 0.5).float())
+    with FlopCounterMode(display=False) as counter:
+        network.segment(query, encoded)
+    work = counter.get_total_flops() * SLICES * 2 / 1e9
+    print(f"{SLICES} slices with 2 labels, {support} shown: {work:.0f} billion operations")
+    features = network.architecture.encoder_blocks[-1]
+    matrix, maps = torch.rand(2048, 2048), torch.rand(4, 64, 64, features).permute(0, 3, 1, 2)
+    weight = torch.rand(features, features, 3, 3)
+    ways = {
+        "a product of matrices": (lambda: torch.mm(matrix, matrix), 2 * 2048**3),
+        "a convolution": (
+            lambda: torch.conv2d(maps, weight, padding=1),
+            2 * maps.numel() * 9 * features,
+        ),
+    }
+    threads = torch.get_num_threads()
+    for name, (way, operations) in ways.items():
+        for count, abreast in ((1, 1), (threads, 1), (1, threads)):
+            torch.set_num_threads(count)
+            rate = rate_of(way, operations, abreast)
+            print(
+                f"  {name}, {abreast} at once with {count} threads each: {rate:.0f} billion/s, "
+                f"so {work / rate:.1f} s"
+            )
+    torch.set_num_threads(threads)
+
+
+@torch.inference_mode()
+def rate_of(way, operations: int, abreast: int) -> float:
+    """Billion operations a second, the best of some rounds of so many at once."""
+
+    def repeat() -> None:
+        torch.get_num_threads()  # this thread takes over what is set
+        with torch.inference_mode():
+            for _ in range(5):
+                way()
+
+    best = 0.0
+    with ThreadPoolExecutor(abreast) as pool:
+        for _ in range(8):
+            begun = time.perf_counter()
+            [*pool.map(lambda _: repeat(), range(abreast))]
+            best = max(best, 5 * abreast * operations / (time.perf_counter() - begun) / 1e9)
+    return best
+
+
 def measure_many(folder: Path, weights: Path, count: int) -> None:
     scans = write_pictures(folder / "scans", count, SHAPE)
     with opened(scans, weights) as visitor:
@@ -302,7 +356,7 @@ def measure_many(folder: Path, weights: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", default=["strokes", "click", "volume", "many"])
+    parser.add_argument("what", nargs="*", default=["strokes", "click", "volume", "floor", "many"])
     parser.add_argument("--weights", default="megamedical-base")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--toy", action="store_true")
@@ -321,6 +375,8 @@ def main() -> None:
             measure_click(folder / "click", weights, 4 if asked.toy else 30)
         if "volume" in asked.what:
             measure_volume(folder / "volume", weights, repeats)
+        if "floor" in asked.what:
+            measure_floor(weights, 2 if asked.toy else SUPPORT)
         if "many" in asked.what:
             measure_many(folder / "many", small, 8 if asked.toy else 500)
 

@@ -10,7 +10,7 @@ it is done least often:
 
 - Conv(u || v_i) = W_u * u + b + W_v * v_i, and the query's part is the same for all i.
 - The first block sees but two channels, an image and its mask. There Conv(W_v * v_i) is a single
-  convolution; the query's part, convolved once, is added after it.
+  convolution; the query's part, a single one too, is added after it.
 - The last block answers only for the query, and the mean of z_i needs only the mean of v_i.
 - Where u and v_i are themselves concatenations, of what was upsampled and what was skipped, the
   convolutions of the parts are added instead.
@@ -22,9 +22,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from universeg.network.convolution import Cross, Vmapped
-from universeg.network.maps import activate, convolve, convolve_parts, fold, neighbourhoods
+from universeg.network.maps import (
+    activate,
+    convolve,
+    convolve_actively,
+    convolve_parts,
+    fold,
+    neighbourhoods,
+)
+from universeg.network.strips import summed_and_halved
 
 # Tried, and not kept (figures in docs/model.md):
 # - torch.compile: a minute or more for each new size, then not faster.
@@ -79,7 +88,7 @@ class CrossBlock(nn.Module):
         for parts in support:
             z = convolve_parts(parts, support_weights).add_(shared[:, None])
             total += z.sum(1)
-            answers.append(self._finish(self.support.vmapped.conv(z)))
+            answers.append(self._answer(self.support, z))
         size = sum(answer.shape[1] for answer in answers)
         return self._respond(total / size), answers
 
@@ -99,8 +108,11 @@ class CrossBlock(nn.Module):
 
     def begin(
         self, query: Tensor, support_mean: Tensor, previews: Iterable[Tensor]
-    ) -> tuple[Tensor, Iterator[Tensor]]:
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """In the first block, let a query and a support meet that has been previewed.
+
+        Of the support, the blocks after it need but the sum and the halves, so all at full size is
+        soon forgotten.
 
         Args:
             query: the image, (B, H, W, 1).
@@ -109,13 +121,20 @@ class CrossBlock(nn.Module):
                 1: all queries then have the same support.
 
         Returns:
-            u', (B, H, W, D), and of each chunk v', (B, s, H, W, D), computed as it is asked for.
+            u', (B, H, W, D); the sum of all v', as large; and v' halved, chunks of
+            (B, s, H/2, W/2, D).
         """
-        query_weights, support_weights = self._weights()
-        shared = self._shared([query], query_weights)
-        added = self.support.vmapped.conv(shared)[:, None]
-        answer = self._respond(shared + convolve_parts([support_mean], support_weights))
-        return answer, (self._finish(preview + added) for preview in previews)
+        of_query, of_support = (weights[0] for weights in self._weights())
+        bias = self.cross.cross_conv.bias
+        seen = neighbourhoods(torch.cat([query, torch.ones_like(query)], dim=-1))
+        shared = torch.cat([of_query, _in_the_middle(bias)], dim=1)
+        conv = self.support.vmapped.conv
+        added = convolve(seen, fold(shared, conv.weight), conv.bias)[:, None]
+        conv = self.target.vmapped.conv
+        parts = [seen, neighbourhoods(support_mean)]
+        weights = [fold(each, conv.weight) for each in (shared, of_support)]
+        answer = self._finish(convolve_parts(parts, weights, conv.bias))
+        return answer, *summed_and_halved(previews, added, self._finish)
 
     def conclude(self, query: Sequence[Tensor], support_mean: Sequence[Tensor]) -> Tensor:
         """In the last block, the answer for the query: u', (B, H, W, D).
@@ -139,9 +158,23 @@ class CrossBlock(nn.Module):
 
     def _respond(self, mean: Tensor) -> Tensor:
         """u', from the mean of all z_i."""
-        return self._finish(self.target.vmapped.conv(mean))
+        return self._answer(self.target, mean)
+
+    def _answer(self, convolution: Vmapped, maps: Tensor) -> Tensor:
+        """What leaves the block, from maps of the query or of its support."""
+        conv = convolution.vmapped.conv
+        return self._normed(convolve_actively(maps, conv.weight, conv.bias))
 
     def _finish(self, maps: Tensor) -> Tensor:
-        """What leaves the block; normalised here, so that means of it can be convolved at once."""
-        active = activate(maps)
-        return active if self.norm is None else self.norm(active).to(active.dtype)
+        """What leaves the block, from maps that are convolved already; in place."""
+        return self._normed(activate(maps))
+
+    def _normed(self, maps: Tensor) -> Tensor:
+        """Normalised here, so that means of what leaves the block can be convolved at once."""
+        return maps if self.norm is None else self.norm(maps).to(maps.dtype)
+
+
+def _in_the_middle(bias: Tensor) -> Tensor:
+    """A bias (D,) as a weight (D, 1, 3, 3) on maps of ones."""
+    weight: Tensor = functional.pad(bias[:, None, None, None], (1, 1, 1, 1))
+    return weight

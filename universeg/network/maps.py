@@ -13,6 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+SLOPE = 0.01  # of the LeakyReLU below zero
+
+_HAS_FUSED = torch._C._has_mkldnn and hasattr(
+    torch.ops.mkldnn, "_convolution_pointwise_"
+)  # what `torch.compile` makes of convolutions on a CPU, without its minutes
+
 
 def convolve(maps: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Convolve (..., H, W, C) with (D, C, k, k), k odd, zeros around: (..., H, W, D)."""
@@ -31,8 +37,37 @@ def convolve_parts(
     """
     total = convolve(parts[0], weights[0], bias)
     for part, weight in zip(parts[1:], weights[1:], strict=True):
-        total += convolve(part, weight)
+        if is_fused(part) and part.shape[:-1] == total.shape[:-1]:
+            _add_convolved(total, part, weight)
+        else:
+            total += convolve(part, weight)
     return total
+
+
+def convolve_actively(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve, and activate what comes of it; see `convolve` and `activate`."""
+    if not is_fused(maps):
+        return activate(convolve(maps, weight, bias))
+    fused = torch.ops.mkldnn._convolution_pointwise
+    return _each(
+        maps,
+        lambda stack: fused(stack, weight, bias, *_same(weight), "leaky_relu", [SLOPE], ""),
+    )
+
+
+def is_fused(maps: Tensor) -> bool:
+    """Whether oneDNN convolves these maps and does in the same pass what follows.
+
+    It does the same in the same order, and saves one reading and writing of all maps. Gradients are
+    not known to it.
+    """
+    return (
+        _HAS_FUSED
+        and maps.device.type == "cpu"
+        and maps.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def neighbourhoods(maps: Tensor) -> Tensor:
@@ -59,8 +94,8 @@ def fold(first: Tensor, second: Tensor) -> Tensor:
 
 
 def activate(maps: Tensor) -> Tensor:
-    """LeakyReLU(0.01), in place."""
-    return functional.leaky_relu_(maps, 0.01)
+    """LeakyReLU, in place."""
+    return functional.leaky_relu_(maps, SLOPE)
 
 
 def halve(maps: Tensor) -> Tensor:
@@ -76,6 +111,18 @@ def double(maps: Tensor) -> Tensor:
             stack, scale_factor=2, mode="bilinear", align_corners=True
         ),
     )
+
+
+def _add_convolved(total: Tensor, maps: Tensor, weight: Tensor) -> None:
+    """Add a convolution to maps (..., H, W, D) that lie in one piece, in the same pass."""
+    stacks = (each.flatten(0, -4).permute(0, 3, 1, 2) for each in (total, maps))
+    fused = torch.ops.mkldnn._convolution_pointwise_
+    fused.binary(*stacks, weight, None, *_same(weight), "add", 1.0, None, [], None)
+
+
+def _same(weight: Tensor) -> tuple[list[int], list[int], list[int], int]:
+    """Zeros around, steps, gaps and groups of a convolution that keeps the size of its maps."""
+    return [side // 2 for side in weight.shape[-2:]], [1, 1], [1, 1], 1
 
 
 def _each(maps: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:

@@ -190,14 +190,7 @@ class UniverSeg(nn.Module):
         *upper, last = self._blocks(self.dec_blocks)
 
         image = query.movedim(1, -1).contiguous()
-        top, answers = first.begin(image, support.mean, support.previews)
-        # Of the support, the last block needs the mean only, so all at full size is soon forgotten.
-        top_total = torch.zeros_like(top)
-        chunks = []
-        for answer in answers:
-            for own in answer.unbind(1):
-                top_total += own
-            chunks.append(halve(answer))
+        top, top_total, chunks = first.begin(image, support.mean, support.previews)
         maps, chunks = halve(top), _gathered(chunks, max(1, self._pairs(query) // len(query)))
 
         skipped = []
@@ -251,7 +244,7 @@ def _examples(images: Tensor, labels: Tensor) -> Tensor:
 
 
 def _gathered(chunks: list[Tensor], together: int) -> list[Tensor]:
-    """Chunks of a support, (B, s, H, W, D), so many images in each but the last."""
-    if all(chunk.shape[1] >= together for chunk in chunks[:-1]):
-        return chunks
-    return [*torch.split(torch.cat(chunks, dim=1), together, dim=1)]
+    """Chunks of a support, (B, s, H, W, D), of about so many images each, and no more."""
+    if any(chunk.shape[1] < together for chunk in chunks[:-1]):
+        chunks = [torch.cat(chunks, dim=1)]
+    return [piece for chunk in chunks for piece in torch.split(chunk, together, dim=1)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from functools import partial
 from itertools import groupby
+from threading import Lock
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from universeg.network.devices import device_of, exact
+from universeg.network.side_by_side import side_by_side
 from universeg.network.universeg import UniverSeg
 from universeg.tuning.finder import ABSENT, FLIPS, Maps, logit, middle
 from universeg.tuning.support import Pick, Support
@@ -45,6 +49,7 @@ class InContext:
         self._draw = draw
         self._flips = FLIPS if flips else FLIPS[:1]
         self._previews: dict[int, dict[Pick, Tensor]] = {}
+        self._keeping = Lock()
 
     def logits(self, queries: Maps, positions: Sequence[float] | None = None) -> Maps:
         """See `Finder`."""
@@ -67,15 +72,35 @@ class InContext:
     ) -> Maps:
         labels = self.support.labels
         logits = np.full((len(queries), len(labels), *queries.shape[1:]), ABSENT, dtype=np.float32)
-        for channel, label in enumerate(labels):
-            shared = self.support.shared(label, self._draw, positions, without, self.size)
-            for picks, sharing in shared.items():
-                if picks:
-                    images, masks = self.support.shown(picks, label)
-                    if masks.any():
-                        given = [torch.from_numpy(x) for x in (queries[sharing], images, masks)]
-                        logits[sharing, channel] = self._answer(given, label, picks)
+
+        def find(channel: int, label: int, picks: tuple[Pick, ...], some: Sequence[int]) -> None:
+            images, masks = self.support.shown(picks, label)
+            if masks.any():
+                given = [torch.from_numpy(x) for x in (queries[some], images, masks)]
+                logits[some, channel] = self._answer(given, label, picks)
+
+        passes = [
+            partial(find, channel, label, picks, some)
+            for channel, label in enumerate(labels)
+            for picks, sharing in self.support.shared(
+                label, self._draw, positions, without, self.size
+            ).items()
+            if picks
+            for some in self._parted(sharing)
+        ]
+        side_by_side(passes) if self._goes_side_by_side else [each() for each in passes]
         return logits
+
+    @property
+    def _goes_side_by_side(self) -> bool:
+        return isinstance(self.network, UniverSeg) and device_of(self.network).type == "cpu"
+
+    def _parted(self, sharing: list[int]) -> list[list[int]]:
+        """Queries that share what they are shown, as two passes where two go side by side."""
+        if len(sharing) < 2 or not self._goes_side_by_side:
+            return [sharing]
+        half = (len(sharing) + 1) // 2
+        return [sharing[:half], sharing[half:]]
 
     def _answer(self, given: Sequence[Tensor], label: int, picks: Sequence[Pick]) -> Maps:
         """Logits (Q, H, W) of queries (Q, H, W) that share images and masks, (S, H, W) each."""
@@ -95,7 +120,7 @@ class InContext:
         device = device_of(self.network)
         query, support, labels = (each[:, None].to(device) for each in given)
         self.network.eval()
-        with exact():
+        with exact() if device.type != "cpu" else nullcontext():
             if isinstance(self.network, UniverSeg):
                 previews = self._previewed(self.network, support, labels, label, picks)
                 encoded = self.network.encode_support(support, labels, previews)
@@ -118,6 +143,17 @@ class InContext:
         """What the network makes of each example alone; kept are those of the last slice."""
         if not picks:
             return None
+        with self._keeping:
+            return self._kept(network, images, masks, label, picks)
+
+    def _kept(
+        self,
+        network: UniverSeg,
+        images: Tensor,
+        masks: Tensor,
+        label: int,
+        picks: Sequence[Pick],
+    ) -> list[Tensor]:
         before = self._previews.pop(label, {})
         new = [number for number, pick in enumerate(picks) if pick not in before]
         if new:

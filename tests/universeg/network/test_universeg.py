@@ -240,6 +240,20 @@ def test_previews_serve_whatever_they_are_shown_with():
         network.encode_support(images[0], labels[0], previews[:1])
 
 
+@pytest.mark.parametrize("added", [{}, *ADDED[:2]])
+@pytest.mark.parametrize(("queries", "support", "size"), [(1, 18, (8, 12)), (3, 2, (72, 40))])
+def test_without_gradients_it_is_the_same(added, queries, support, size):
+    """There, steps are put together, and large maps go through them in strips."""
+    torch.manual_seed(0)
+    network = UniverSeg((16, 12, 4), (3, 5), **added)
+    query, images, labels = episode(size, queries, support, supports=1, dtype=torch.float32)
+    expected = network(query, images, labels)
+    with torch.inference_mode():
+        encoded = network.encode_support(images[0], labels[0])
+        for found in (network(query, images, labels), network.segment(query, encoded)):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_says_that_a_query_is_not_of_the_size_of_the_support():
     network, (query, images, labels) = small(), episode()
     support = network.encode_support(images[0], labels[0])

@@ -27,8 +27,17 @@ def network():
     return UniverSeg((5, 4), (3,)).eval()
 
 
-@pytest.mark.parametrize("room", [0, 20_000, 1 << 30])
-def test_slice_after_slice_is_found_as_each_alone(network, monkeypatch, room):
+@pytest.fixture
+def threads():
+    """Sets how many threads compute, and takes it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (20_000, 2), (1 << 30, 1), (1 << 30, 2)])
+def test_slice_after_slice_is_found_as_each_alone(network, monkeypatch, threads, room, count):
+    threads(count)
     monkeypatch.setattr(in_context, "_KEPT", room)
     support, queries = volumes(), np.random.default_rng(1).random((12, 16, 16)).astype(np.float32)
     places = [(number + 0.5) / 12 for number in range(12)]
@@ -45,3 +54,14 @@ def test_slice_after_slice_is_found_as_each_alone(network, monkeypatch, room):
                 plain = network(query, *(each[None] for each in given))
             np.testing.assert_allclose(found[number, channel], plain[0, 0], atol=1e-4)
     assert sum(t.nbytes for kept in shown._previews.values() for t in kept.values()) <= room
+
+
+def test_pictures_that_are_found_side_by_side_are_found_as_each_alone(network, threads):
+    rng = np.random.default_rng(0)
+    support = Support.of_pictures(*rng.random((2, 3, 16, 16)).astype(np.float32))
+    queries = rng.random((5, 16, 16)).astype(np.float32)
+    threads(1)
+    expected = np.concatenate([InContext(network, support).logits(one[None]) for one in queries])
+    threads(2)
+    np.testing.assert_allclose(InContext(network, support).logits(queries), expected, atol=1e-4)
+    assert torch.get_num_threads() == 2
