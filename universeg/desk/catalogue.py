@@ -33,12 +33,14 @@ class Entry:
         return self.file.name
 
     def expect_inside(self) -> None:
-        """Make sure that no file of it is a link that leads out of the folder of the scans.
+        """Make sure that its files are there, and that none leads out of the folder of the scans.
 
         Raises:
-            SubjectError: one is.
+            SubjectError: one does not, or is gone.
         """
         for path in self.file.files:
+            if not path.exists():
+                raise SubjectError("read", path.name, "is not there any more")
             if not path.resolve().is_relative_to(self.root):
                 raise SubjectError(
                     "read", path.name, "is a link that leads out of the folder of the scans"

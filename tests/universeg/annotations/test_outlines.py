@@ -68,6 +68,7 @@ class TestLabelMe:
             {"label": "box", "points": CORNERS, "shape_type": "polygon", **flat},
             {"label": "disc", "points": [[45, 20], [53, 20]], "shape_type": "circle", **flat},
             {"label": "corner", "points": [[4, 3], [0, 0]], "shape_type": "rectangle", **flat},
+            {"label": "turned", "points": CORNERS, "shape_type": "rotation", **flat},
             {"label": "box", "points": [[1, 1], [9, 9]], "shape_type": "line", **flat},
             {"label": "__ignore__", "points": CORNERS, "shape_type": "polygon", **flat},
             {
@@ -91,6 +92,7 @@ class TestLabelMe:
             },
         )
         np.testing.assert_array_equal(layers["box"], BOX)
+        np.testing.assert_array_equal(layers["turned"], BOX)
         np.testing.assert_array_equal(layers["disc"], ROUND)
         assert layers["corner"].sum() == 12 and layers["corner"][:3, :4].all()
         assert layers["painted"].sum() == 8 and layers["painted"][30:34, [50, 52]].all()

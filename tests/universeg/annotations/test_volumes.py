@@ -293,6 +293,20 @@ class TestStructures:
         np.testing.assert_array_equal(found, wanted)
         assert dicom_annotations(path).labels[0].colour == "#0080ff"
 
+    def test_a_contour_that_is_there_twice_is_no_hole(self, tmp_path):
+        volume = read_volume(write_series(tmp_path / "ct", SCAN, **SAID))
+        path = rtstruct(tmp_path / "rs.dcm", volume, {"GTV": [square(volume, 3, 4, 14)] * 2})
+        assert seen(path, volume, BALL)["GTV"].sum() == 100
+
+    @pytest.mark.parametrize(("slices", "is_told"), [((1, 3, 5), True), ((1, 2, 4), False)])
+    def test_slices_without_a_contour_between_others_are_told(
+        self, tmp_path, capsys, slices, is_told
+    ):
+        volume = read_volume(write_series(tmp_path / "ct", SCAN, **SAID))
+        lines = [square(volume, number, 4, 14) for number in slices]
+        seen(rtstruct(tmp_path / "rs.dcm", volume, {"GTV": lines}), volume, BALL)
+        assert ("GTV in no two slices side by side, 2 apart" in capsys.readouterr().out) == is_told
+
     def test_it_is_found_by_its_series(self, tmp_path):
         folder = tmp_path / "support"
         series = write_series(folder / "p1", SCAN, **SAID)

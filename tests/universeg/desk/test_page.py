@@ -203,6 +203,17 @@ def test_on_a_tablet_the_list_comes_when_it_is_asked_for(opened, pictures):
     assert page.evaluate("document.documentElement.scrollWidth") <= 820
 
 
+def test_enlarged_twice_nothing_lies_over_anything_else(opened, pictures):
+    page = opened(pictures[0], 640)
+    page.set_viewport_size({"width": 640, "height": 400})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
+    scan, panel = (page.locator(each).bounding_box() for each in ("#stage", "#panel"))
+    assert scan["height"] >= 240
+    assert scan["y"] + scan["height"] <= panel["y"]
+    page.locator("#finish").scroll_into_view_if_needed()
+    expect(page.locator("#finish")).to_be_in_viewport(ratio=1)
+
+
 def test_a_volume_is_looked_through_and_results_are_written(opened, serve, tmp_path):
     scans = write_volumes(tmp_path / "scans", 1)
     address, process = serve(scans, tmp_path / "out")
@@ -233,7 +244,7 @@ def drawn_on(serve, tmp_path_factory):
     """Two pictures for tools, and one that is cut off; nothing is predicted."""
     folder = tmp_path_factory.mktemp("tools")
     scans = write_pictures(folder / "scans", 2)
-    (scans / "cut off.png").write_bytes((scans / "0.png").read_bytes()[:200])
+    (scans / "(cut off).png").write_bytes((scans / "0.png").read_bytes()[:200])
     address, _ = serve(scans, folder / "out")
     return address, folder / "out"
 
@@ -257,8 +268,10 @@ def chosen(page, name):
 
 def test_from_what_cannot_be_read_one_goes_on(opened, drawn_on):
     page = opened(drawn_on[0])
-    chosen(page, "cut off")
-    expect(page.locator("#note")).to_contain_text("cut off")
+    expect(page.locator("#scan-name")).to_have_text("0")  # the first that can be shown
+    expect(page.locator("#toasts")).to_contain_text("One scan cannot be shown")
+    page.get_by_role("button", name="(cut off), cannot be shown").click()
+    expect(page.locator("#note")).to_contain_text("(cut off) cannot be shown: it ")
     expect(page.locator("#finish")).to_contain_text("Next")
     page.keyboard.press("Enter")
     expect(page.locator("#scan-name")).to_have_text("0")

@@ -1,8 +1,10 @@
 """What a person takes away lies on the scans' own grids, and says what it is."""
 
 import csv
+import errno
 import io
 import json
+import multiprocessing
 
 import nibabel as nib
 import numpy as np
@@ -68,6 +70,24 @@ def test_one_scan_does_not_keep_the_others_from_being_written(pictures, monkeypa
     outcome = results(pictures)
     assert outcome.failures == [("0", "TypeError: so")]
     assert {row["scan"] for row in rows(pictures)} == {"1"}
+
+
+def test_a_scan_that_was_taken_away_meanwhile_is_said_to_be_gone(pictures, tmp_path):
+    (tmp_path / "scans" / "0.png").unlink()
+    assert results(pictures).failures == [("0", "is not there any more")]
+
+
+def test_a_full_disk_is_told_with_what_to_do(pictures, monkeypatch):
+    def fill(report, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(writing.Report, "write_page", fill)
+    monkeypatch.setattr(writing.os, "nice", lambda _: None)
+    ours, theirs = multiprocessing.Pipe()
+    writing.write_results(theirs, Order.of(pictures, unseen=True, patients=False))
+    said = [ours.recv() for _ in range(4)][-1]  # after three steps
+    assert said.problem.startswith("No space left for ")
+    assert "Free some space" in said.problem
 
 
 @pytest.fixture

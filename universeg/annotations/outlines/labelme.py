@@ -15,6 +15,7 @@ from universeg.annotations.drawing import Annotations, Bitmap, Drawing, Mark, Re
 from universeg.annotations.outlines.left_out import LeftOut
 from universeg.annotations.outlines.points import box, ellipse, points_of, polygon
 
+_OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "rotation")  # the last of X-AnyLabeling
 _NO_LABELS = ("__ignore__", "_background_")  # by the convention of LabelMe's own examples
 
 
@@ -60,7 +61,7 @@ def _region(kind: str, shape: Mapping[str, Any]) -> Region | None:
     if kind == "circle" and len(points) == 2:
         radius = float(np.linalg.norm(points[1] - points[0]))
         return ellipse((*points[0].tolist(), radius, radius))
-    return polygon(points) if kind in ("polygon", "rectangle", "oriented_rectangle") else None
+    return polygon(points) if kind in _OUTLINES else None
 
 
 def _mask(shape: Mapping[str, Any], corner: list[float]) -> Region:

@@ -47,27 +47,41 @@ def _painted(
     layers: dict[int, NDArray[np.bool_]] = {}
     outside = 0
     for roi in dataset.get("ROIContourSequence") or ():
-        value = values.get(names.get(int(roi.ReferencedROINumber), ""))
-        if value is None:
+        name = names.get(int(roi.ReferencedROINumber), "")
+        if name not in values:
             continue
         layer: NDArray[np.bool_] = np.zeros(image.voxels.shape, dtype=np.bool_)
-        for points in _contours(roi):
-            i, j, k = (to_voxels @ np.vstack([points.T, np.ones(len(points))]))[:3]
-            number = round(float(k.mean()))
-            if np.abs(k - number).max() > _BETWEEN:
-                raise SubjectError(
-                    "match", path.name, "has contours that do not lie in the slices of its series"
-                )
+        rings = [_in_slice(path, points, to_voxels) for points in _contours(roi)]
+        for number, ring in rings:
             if not 0 <= number < len(layer):
                 outside += 1
                 continue
-            ring = Rings([np.column_stack([i, j]) + 0.5])  # the middle of the first pixel is (0, 0)
             box = ring.box((image.voxels.shape[1], image.voxels.shape[2]))
             layer[number][box] ^= ring.pixels(box)  # a contour in another one is a hole
+        apart = np.diff(sorted({number for number, _ in rings}))
+        if apart.size and apart.min() > 1:
+            say(
+                f"{path.name} draws {name} in no two slices side by side, {apart.min()} apart at "
+                "least: the slices between count as without it"
+            )
+        value = values[name]
         layers[value] = layers[value] | layer if value in layers else layer
     if outside:
         say(f"{path.name} has {outside} contours outside of its series, which are left out")
     return sheets_of(layers.items(), image.voxels.shape)
+
+
+def _in_slice(
+    path: Path, points: NDArray[np.float64], to_voxels: NDArray[np.float64]
+) -> tuple[int, Rings]:
+    """The slice in which points (N, 3) in mm lie, and the line that they are there."""
+    i, j, k = (to_voxels @ np.vstack([points.T, np.ones(len(points))]))[:3]
+    number = round(float(k.mean()))
+    if np.abs(k - number).max() > _BETWEEN:
+        raise SubjectError(
+            "match", path.name, "has contours that do not lie in the slices of its series"
+        )
+    return number, Rings([np.column_stack([i, j]) + 0.5])  # the middle of the first is (0, 0)
 
 
 def _names(dataset: Dataset) -> dict[int, str]:
@@ -78,14 +92,16 @@ def _names(dataset: Dataset) -> dict[int, str]:
 
 
 def _contours(roi: Dataset) -> Iterator[NDArray[np.float64]]:
-    """The points (N, 3) of each closed contour, in mm, LPS."""
+    """The points (N, 3) of each closed contour, in mm, LPS; one that is there twice counts once."""
+    known: set[bytes] = set()
     for contour in roi.get("ContourSequence") or ():
         if str(contour.get("ContourGeometricType")) not in _CLOSED:
             continue
         numbers = np.array(contour.ContourData, dtype=np.float64)
         if len(numbers) % 3 or not np.isfinite(numbers).all():
             raise ValueError("has contours that are no points of three numbers")
-        if len(numbers) >= 9:
+        if len(numbers) >= 9 and numbers.tobytes() not in known:
+            known.add(numbers.tobytes())
             yield numbers.reshape(-1, 3)
 
 

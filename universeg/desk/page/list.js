@@ -42,14 +42,17 @@ export class List {
     this.scans = [...scans].sort(this.order === "name" ? byName : byNeed);
     this.scans.forEach((scan, at) => {
       const item = this.#itemOf(scan);
-      item.about.textContent = STATES[scan.state];
+      const isSpoilt = this.spoilt.has(scan.id);
+      item.about.textContent = isSpoilt ? "cannot be shown" : STATES[scan.state];
       item.about.className = `state ${scan.state}`;
       const dice = isDone(scan) ? scan.agreed : scan.expected;
       const isTold = !scan.reason && dice !== null && scan.state !== "begun";
-      item.dice.textContent = scan.reason ? "!" : isTold ? percent(dice) : "";
-      item.dice.title = scan.reason || (isDone(scan) ? "Dice of the prediction with what you made of it" : "Expected Dice, as labelled scans tell that were left out");
+      item.dice.textContent = scan.reason || isSpoilt ? "!" : isTold ? percent(dice) : "";
+      item.dice.title = scan.reason || (!isTold ? "" : isDone(scan) ? "Dice of the prediction with what you made of it" : "Expected Dice, as labelled scans tell that were left out");
       item.sure.textContent = isTold && !isDone(scan) ? `sure ${percent(scan.confidence)}` : "";
-      item.sure.title = "What the network makes of it by itself";
+      item.sure.title = item.sure.textContent && "What the network makes of it by itself";
+      const said = isTold ? `${isDone(scan) ? "Dice of the prediction" : "expected Dice"} ${percent(dice)}` : scan.reason;
+      item.button.setAttribute("aria-label", [scan.name, item.about.textContent, said].filter(Boolean).join(", "));
       item.button.setAttribute("aria-current", String(scan.id === current));
       if (this.box.children[at] !== item.row) this.box.insertBefore(item.row, this.box.children[at] || null);
     });

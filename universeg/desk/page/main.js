@@ -117,8 +117,9 @@ async function open(id, cut = null) {
     if (order !== state.orders) return;
     state.scan = null;
     view.preview(null);
-    note(trouble.message);
-    if (trouble.status === 422) list.spoilt.add(id);
+    const isSpoilt = trouble.status === 422;
+    note(isSpoilt ? `${nameOf(id)} cannot be shown: it ${trouble.message}` : trouble.message);
+    if (isSpoilt) list.spoilt.add(id);
   }
   if (order !== state.orders) return;
   $("canvas").ariaBusy = "false";
@@ -298,6 +299,7 @@ function showAll() {
   const done = desk.scans.filter(isDone).length;
   $("count").textContent = `${done} of ${desk.scans.length} looked at`;
   $("scan-name").textContent = nameOf(state.wanted);
+  $("canvas").ariaLabel = `${nameOf(state.wanted)} with what is drawn on it`;
   document.title = scan ? `${scan.name} – Desk` : "Desk";
   $("overlap").checked = desk.overlap;
   $("status").textContent = statusOf(desk);
@@ -511,7 +513,10 @@ addEventListener("beforeunload", (event) => { if (!saving.isIdle) event.preventD
 await look();
 if (state.desk) {
   const asked = location.hash.slice(1);
-  await open(state.desk.scans.some((each) => each.id === asked) ? asked : list.scans[0]?.id);
+  const isThere = state.desk.scans.some((each) => each.id === asked);
+  await open(isThere ? asked : list.scans[0]?.id);
+  while (!isThere && isSpoilt() && list.nextAfter(state.wanted)) await open(list.nextAfter(state.wanted));
+  if (list.spoilt.size && state.scan) toast(`${list.spoilt.size === 1 ? "One scan" : `${list.spoilt.size} scans`} cannot be shown: see the list`);
 }
 (async function watch() {
   for (;;) {

@@ -35,15 +35,15 @@ function said({ running, left, problem, last, kept, knows }, labelled) {
   if (running) return left ? `Learning from ${labelled} scans, ${clock(left)} left. Go on drawing.` : "Nearly done…";
   if (problem) return problem;
   if (kept && !knows) return "A label came since, which it has not learnt. Tune again.";
-  if (kept) return `Expected Dice ${change(kept)}, on scans that were left out.`;
-  if (last) return `No better, so nothing has changed: Dice ${change(last)}.`;
+  if (kept) return `It has learnt. The expected Dice was ${change(kept, "and is")}, as found on scans that were left out.`;
+  if (last) return `No better, so nothing has changed. The expected Dice is ${change(last, "and would have been")}, as found on scans that were left out. More scans or more time may help.`;
   return `Lets the network go on learning from your ${labelled} scans. You can go on drawing.`;
 }
 
-function change({ before, after }) {
+function change({ before, after }, then) {
   if (before === null || after === null) return "unknown";
   const isSmall = percent(before) === percent(after);
   const told = (value) => (isSmall ? `${(100 * value).toFixed(1)} %` : percent(value));
-  return `${told(before)} → ${told(after)}`;
+  return `${told(before)} ${then} ${told(after)}`;
 }
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

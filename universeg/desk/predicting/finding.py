@@ -25,6 +25,7 @@ from universeg.prediction.examples import find_pairs, read_example
 from universeg.prediction.frame import Frame, intensity_rule, planes_of
 from universeg.prediction.labels import with_one_foreground
 from universeg.prediction.showing import layers_of
+from universeg.tuning.finder import Finder as Asked
 from universeg.tuning.finder import sigmoid
 from universeg.tuning.in_context import InContext
 from universeg.tuning.support import Example, Support
@@ -32,7 +33,7 @@ from universeg.weights.models import load_universeg
 
 Planes = NDArray[np.float32]
 
-_AT_ONCE = 2  # planes in one batch: more are not faster, and somebody may wait for another scan
+_AT_ONCE = 2  # planes, which go side by side: with more, who waits for another scan waits longer
 _KEPT = 256 << 20  # bytes of planes as the network sees them
 _MOST_PLANES = 2048  # labelled planes; of more, those that came last
 
@@ -111,29 +112,35 @@ class Finder:
         `alive` is told the share that is done, again and again; what it raises ends the work.
         """
         labels = shown.support.labels
+        if not labels:
+            yield from (Finding(Masks(scan.shape), 0.0) for scan in seen)
+            return
         finder = learnt.finder(shown, self.device) if learnt else shown
-        total = sum(len(scan.planes) for scan in seen)
-        done = 0
+        found = _logits(finder, seen, alive)
         for scan in seen:
-            if not labels:
-                yield Finding(Masks(scan.shape), 0.0)
-                continue
             layers = {value: np.zeros(scan.shape, dtype=np.bool_) for value in labels}
             cut = {value: planes_of(layer, scan.frame.plane) for value, layer in layers.items()}
             sums = Sums(len(layers))
-            for start in range(0, len(scan.planes), _AT_ONCE):
-                queries = scan.planes[start : start + _AT_ONCE]
-                places = (np.arange(start, start + len(queries)) + 0.5) / len(scan.planes)
-                for number, logits in enumerate(finder.logits(queries, places.tolist()), start):
-                    maps = scan.frame.restore(logits)
-                    chances = sigmoid(maps) if overlap else softmax(maps)
-                    inside = chances > 0.5 if overlap else most_likely(chances)
-                    for own, value in enumerate(layers):
-                        cut[value][number] = inside[own]
-                    sums.add(chances, inside)
-                done += len(queries)
-                alive(done / total)
+            for number, logits in zip(range(len(scan.planes)), found, strict=False):
+                maps = scan.frame.restore(logits)
+                chances = sigmoid(maps) if overlap else softmax(maps)
+                inside = chances > 0.5 if overlap else most_likely(chances)
+                for own, value in enumerate(layers):
+                    cut[value][number] = inside[own]
+                sums.add(chances, inside)
             yield Finding(Masks(scan.shape, layers), sums.expected_dice)
+
+
+def _logits(
+    finder: Asked, seen: Sequence[SeenScan], alive: Callable[[float], None]
+) -> Iterator[Planes]:
+    """The logits (L, 128, 128) of plane after plane of scan after scan, found a few at once."""
+    planes = [(scan, number) for scan in seen for number in range(len(scan.planes))]
+    for start in range(0, len(planes), _AT_ONCE):
+        some = planes[start : start + _AT_ONCE]
+        queries = np.stack([scan.planes[number] for scan, number in some])
+        yield from finder.logits(queries, [(n + 0.5) / len(scan.planes) for scan, n in some])
+        alive((start + len(some)) / len(planes))
 
 
 def example_of(seen: SeenScan, masks: Masks) -> Example:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from megamedical.errors import MegaMedicalError, SubjectError
+from megamedical.files.disk import refusal
 from megamedical.processing.slicing import PICTURE
 from megamedical.reading.volume import Volume
 from universeg.desk.masks import Masks
@@ -39,8 +40,16 @@ def write_results(conversation: Connection, order: Order) -> None:
                 order, lambda done: conversation.send(Step(done, len(order.scans)))
             )
         except (MegaMedicalError, OSError) as error:
-            outcome = Outcome(problem=f"It could not be written: {error}")
+            outcome = Outcome(problem=_in_words(error))
         conversation.send(outcome)
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong, and what a person can do."""
+    told = refusal(error) or error
+    if isinstance(told, MegaMedicalError):
+        return f"{told.problem}. {told.remedy}".strip()
+    return f"It could not be written: {told}"
 
 
 def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
@@ -64,7 +73,7 @@ def results_of(order: Order, step: Callable[[int], object]) -> Outcome:
             report.rows.append(row)
             examples += is_example
         except (SubjectError, MegaMedicalError, OSError) as error:
-            failures.append((scan.entry.name, getattr(error, "reason", "") or str(error)))
+            failures.append((scan.entry.name, getattr(error, "reason", "") or _in_words(error)))
         except Exception as error:  # one scan does not keep the others from being written
             failures.append((scan.entry.name, f"{type(error).__name__}: {error}"))
         step(number + 1)
