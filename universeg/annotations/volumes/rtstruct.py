@@ -72,7 +72,7 @@ def _painted(
 
 
 def _in_slice(
-    path: Path, points: NDArray[np.float64], to_voxels: NDArray[np.float64]
+    path: Path, points: NDArray[np.float64], to_voxels: NDArray[Any]
 ) -> tuple[int, Rings]:
     """The slice in which points (N, 3) in mm lie, and the line that they are there."""
     i, j, k = (to_voxels @ np.vstack([points.T, np.ones(len(points))]))[:3]
