@@ -140,6 +140,17 @@ class TestCoco:
         assert names.names == {3: "Box"}  # the category that nothing shows is none
         assert annotations.drawings[0].image == "pictures/a.png"
 
+    def test_identities_are_numbers_or_texts_and_strays_are_told(self, tmp_path):
+        outline = {"category_id": "7", "segmentation": [[4, 3, 20, 3, 20, 13, 4, 13]]}
+        said = {
+            "images": [{"id": "1", "file_name": "a.png", "width": 60, "height": 40}],
+            "categories": [{"id": 7, "name": "cell"}],
+            "annotations": [{"image_id": 1, **outline}, {"image_id": 2, **outline}],
+        }
+        layers, annotations, _ = drawn(tmp_path / "a.json", said)
+        assert layers["cell"].sum() == 160
+        assert "1 × annotation of a picture that is not listed" in annotations.notes[0]
+
     def test_what_the_desk_writes_is_read(self, tmp_path):
         from universeg.desk.masks import Masks
         from universeg.desk.results.polygons import Coco, write_geojson
@@ -305,6 +316,16 @@ class TestGeoJson:
         np.testing.assert_array_equal(layers["Tumor"], HOLE)
         assert [*names.colours.values()] == ["#c80000"]
         assert annotations.drawings[0].image == "slide 1"
+
+    def test_classes_that_qupath_does_not_count_are_left_out_and_told(self, tmp_path):
+        whole = feature({"type": "Polygon", "coordinates": [RING]}, TUMOR)
+        region = {"classification": {"name": "Region*", "color": [0, 0, 180]}}
+        ignored = feature({"type": "Polygon", "coordinates": [INSIDE]}, region)
+        layers, annotations, _ = drawn(
+            tmp_path / "a.geojson", {"type": "FeatureCollection", "features": [whole, ignored]}
+        )
+        assert [*layers] == ["Tumor"]
+        assert "1 × Region*" in annotations.notes[0]
 
     def test_parts_and_collections_are_drawn_and_points_left_out(self, tmp_path):
         far = [[x + 25, y + 10] for x, y in INSIDE]

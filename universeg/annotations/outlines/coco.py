@@ -28,16 +28,19 @@ def read_coco(path: Path, said: Mapping[str, Any]) -> Annotations:
     """
     left_out = LeftOut()
     categories = {
-        each["id"]: Named(str(each["name"]).strip(), _value(each["id"]))
+        str(each["id"]): Named(str(each["name"]).strip(), _value(each["id"]))
         for each in said.get("categories") or []
     }
-    by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    for annotation in said["annotations"]:
-        by_image[annotation["image_id"]].append(annotation)
+    by_image: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for annotation in said["annotations"]:  # some programs write 1 here and "1" there
+        by_image[str(annotation["image_id"])].append(annotation)
+    listed = {str(image["id"]) for image in said["images"]}
+    for _ in (each for key, own in by_image.items() if key not in listed for each in own):
+        left_out.count("annotation of a picture that is not listed")
     drawings = []
     for image in said["images"]:
         size = (int(image["height"]), int(image["width"]))
-        marks = list(_marks(by_image[image["id"]], categories, size, left_out))
+        marks = list(_marks(by_image[str(image["id"])], categories, size, left_out))
         drawings.append(Drawing(path, str(image["file_name"]), size, marks))
     used = {mark.label for drawing in drawings for mark in drawing.marks}
     labels = [category for category in categories.values() if category.name in used]
@@ -46,12 +49,12 @@ def read_coco(path: Path, said: Mapping[str, Any]) -> Annotations:
 
 def _marks(
     annotations: list[Mapping[str, Any]],
-    categories: Mapping[Any, Named],
+    categories: Mapping[str, Named],
     size: Shape,
     left_out: LeftOut,
 ) -> Iterator[Mark]:
     for annotation in annotations:
-        number = annotation["category_id"]
+        number = str(annotation["category_id"])
         name = categories[number].name if number in categories else f"category {number}"
         regions = list(_regions(annotation.get("segmentation"), size))
         if not regions:

@@ -12,6 +12,7 @@ from universeg.annotations.outlines.points import points_of
 
 _ENDINGS = (".geojson", ".json")
 _CLASSES = ("classification", "class", "label", "name", "annotation_type", "type")
+_IGNORED = "*"  # at the end of a class that QuPath does not count as one: Ignore*, Region*
 _DEEPEST = 8  # collections in each other
 
 
@@ -34,6 +35,9 @@ def read_geojson(path: Path, said: Any) -> Annotations:  # noqa: ANN401  (whatev
     for feature in _features(said):
         properties = feature.get("properties") or {}
         named = _class_of(properties)
+        if named.name.endswith(_IGNORED):
+            left_out.count(named.name)
+            continue
         regions = list(_regions(feature.get("geometry") or {}, left_out))
         if regions and not labels.get(named.name, named).colour:
             labels[named.name] = named

@@ -121,10 +121,11 @@ def _label_key(attributes: Sequence[Attributes]) -> str:
 
 def _said(value: Any, options: Attributes) -> str:  # noqa: ANN401
     """The name of a label: what an option is called, or which box is ticked."""
-    if isinstance(value, Mapping):
-        value = ", ".join(key for key, is_ticked in value.items() if is_ticked)
-    known = options.get(str(value)) if isinstance(options, Mapping) else None
-    return str(known or value or "").strip()
+    ticked = (
+        [key for key, is_it in value.items() if is_it] if isinstance(value, Mapping) else [value]
+    )
+    known = options if isinstance(options, Mapping) else {}
+    return ", ".join(str(known.get(str(each)) or each or "").strip() for each in ticked)
 
 
 def _listed(regions: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401

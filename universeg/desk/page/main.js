@@ -516,7 +516,7 @@ if (state.desk) {
   const isThere = state.desk.scans.some((each) => each.id === asked);
   await open(isThere ? asked : list.scans[0]?.id);
   while (!isThere && isSpoilt() && list.nextAfter(state.wanted)) await open(list.nextAfter(state.wanted));
-  if (list.spoilt.size && state.scan) toast(`${list.spoilt.size === 1 ? "One scan" : `${list.spoilt.size} scans`} cannot be shown: see the list`);
+  if (list.spoilt.size && state.scan) toast(`${list.spoilt.size === 1 ? nameOf([...list.spoilt][0]) : `${list.spoilt.size} scans`} cannot be shown`);
 }
 (async function watch() {
   for (;;) {

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from megamedical.errors import SubjectError
 from megamedical.reading.formats import sought_dimension
@@ -105,6 +106,8 @@ def _paired(
     empty = 0
     for drawing in (drawing for each in files for drawing in each.drawings):
         image = pictures.called(drawing.image, drawing.file)
+        if image is None and "%" in drawing.image:  # as in an address on the web
+            image = pictures.called(unquote(drawing.image), drawing.file)
         if image is None and not Path(drawing.image).suffix:
             image = pictures.called(drawing.file.stem, drawing.file)
         if image is None:
