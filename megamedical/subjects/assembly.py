@@ -30,6 +30,7 @@ from megamedical.reading.dicom import (
     the_only,
 )
 from megamedical.reading.file_parts import read_picture_part, read_run_lengths
+from megamedical.reading.formats import reader_of
 from megamedical.reading.images import (
     labels_of,
     may_be_read_at_once,
@@ -43,7 +44,7 @@ from megamedical.reading.library_errors import blaming
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.contours import inside, read_contour
-from megamedical.subjects.foreground import as_declared, set_bit
+from megamedical.subjects.foreground import as_declared, as_stored, set_bit
 from megamedical.subjects.grids import expect_same_facing, on_grid_of
 from megamedical.subjects.subject import Subject
 
@@ -124,9 +125,9 @@ class Assembly:
         if part == Part():
             if mask.place == "header":
                 expect_same_facing(self._images[0], file)
-            return read_label_values(file, 2, set_bit(self._group))
+            return self._picture_labels(file)
         labels = read_picture_part(file, replace(part, is_label=True))
-        return whole_numbers(labels, file, set_bit(self._group))
+        return self._as_kept(whole_numbers(labels, file, set_bit(self._group)), file)
 
     def _mask_volume(self, file: Path, name: str | int | None) -> Volume:
         """A mask on the axes of its file: the channel of that number, or the one that is meant."""
@@ -220,7 +221,28 @@ class Assembly:
         if self._group.mask.decode == "contours":
             height, width = shape
             return inside(read_contour(mask), (height, width)).astype(np.uint8)
-        return read_label_values(mask, 2, set_bit(self._group))
+        return self._picture_labels(mask)
+
+    def _picture_labels(self, file: Path) -> NDArray[Any]:
+        return self._as_kept(read_label_values(file, 2, set_bit(self._group)), file)
+
+    def _as_kept(self, values: NDArray[Any], file: Path) -> NDArray[Any]:
+        """The values of a picture of labels, if its format keeps such.
+
+        Raises:
+            SubjectError: it does not; or see `as_stored`.
+        """
+        with blaming(file):
+            reader = reader_of(file)
+            if self._group.mask.decode != "threshold" and not reader.keeps_values(file):
+                raise SubjectError(
+                    "decode",
+                    file.name,
+                    "is a JPEG, which blurs the values of labels: save masks as PNG, or, of one "
+                    "label, say `decode: threshold` and what is `above:`",
+                )
+            times = reader.shown_times(file)
+        return as_stored(values, self._group, times)
 
 
 def _counted(text: str) -> int:
