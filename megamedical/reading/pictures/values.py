@@ -97,7 +97,7 @@ def grey_of(pixels: NDArray[np.uint8], grey: Grey) -> NDArray[Any]:
     return _luma(Image.fromarray(pixels), grey)
 
 
-def indices_of(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+def indices_of(pixels: NDArray[Any]) -> NDArray[Any]:
     """Colours (H, W, 3) that are all grey, as label values (H, W).
 
     Raises:
