@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NO_SCANS = ("SEG", "RTDOSE")  # modalities that have pixels, but are made from a scan
 _OF_A_PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+_OF_DISTANCE = ("SpacingBetweenSlices", "SliceThickness")
 # What frames of nuclear medicine may differ in, beside their slice.
 _NO_SLICES = (
     "EnergyWindowVector",
@@ -32,6 +33,12 @@ _NO_SLICES = (
     "TimeSlotVector",
     "AngularViewVector",
     "TimeSliceVector",
+)
+_OF_TIME = ("FrameTime", "FrameTimeVector")
+# Kinds of files whose frames are times, tiles, or slices of a transducer's own space.
+_NEVER_SLICES = (
+    *("Ultrasound", "US Volume", "Angiographic", "Enhanced XA", "Enhanced XRF", "fluoroscopic"),
+    *("Video", "Microscopy", "Slide-Coordinates", "Intravascular"),
 )
 _MOST_DENSE = 2_000  # compressed pixels a byte, of what is larger than a picture
 
@@ -170,6 +177,8 @@ def _planes(dataset: Dataset, frames: int) -> Iterator[Plane]:
     between, places = _between(dataset), _places(dataset, frames)
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     each_is_placed = any("PlanePositionSequence" in groups for groups in per_frame)
+    if frames > 1 and not each_is_placed:
+        _expect_slices(dataset)
     for frame in range(frames):
         cosines = said_of(dataset, frame, "ImageOrientationPatient") or (1, 0, 0, 0, 1, 0)
         down, along = said_of(dataset, frame, "PixelSpacing") or (1, 1)
@@ -180,6 +189,33 @@ def _planes(dataset: Dataset, frames: int) -> Iterator[Plane]:
             behind = plane.position + places[frame] * between * plane.normal
             plane = Plane(behind, axes, plane.spacing)
         yield plane
+
+
+def _expect_slices(dataset: Dataset) -> None:
+    """Make sure that frames of which none is placed can be slices.
+
+    Raises:
+        ValueError: they are times, or tiles; or their places, or their distance, are left open.
+    """
+    from pydicom.datadict import keyword_for_tag
+
+    kind, pointer = _kind_of(dataset), dataset.get("FrameIncrementPointer")
+    pointers = pointer if isinstance(pointer, MutableSequence) else [pointer]
+    counted_by = [keyword_for_tag(each) for each in pointers if each is not None]
+    is_of_time = any(name in _OF_TIME for name in counted_by)
+    if is_of_time or any(word in kind for word in _NEVER_SLICES):
+        by = next((name for name in counted_by if name in _OF_TIME), kind)
+        raise ValueError(
+            f"has frames that are no slices of a volume, but a film or tiles ({by}): save each "
+            "frame that is meant as a picture"
+        )
+    if dataset.get("PerFrameFunctionalGroupsSequence"):
+        raise ValueError("does not say where its frames lie (PlanePositionSequence)")
+    if dataset.get("PixelSpacing") and not any(dataset.get(name) for name in _OF_DISTANCE):
+        raise ValueError(
+            "says how far apart its pixels lie, and not its frames "
+            f"({' or '.join(_OF_DISTANCE)}): are they slices?"
+        )
 
 
 def _places(dataset: Dataset, frames: int) -> Sequence[int]:
@@ -205,7 +241,7 @@ def _between(dataset: Dataset) -> float:
 
     It is negative where the next slice lies against the normal, in front of the one before it.
     """
-    for name in ("SpacingBetweenSlices", "SliceThickness"):
+    for name in _OF_DISTANCE:
         between = float(dataset.get(name) or 0)
         if 0 < abs(between) < math.inf:
             return between if name == "SpacingBetweenSlices" else abs(between)

@@ -20,8 +20,14 @@ from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
+    EnhancedXAImageStorage,
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    VideoEndoscopicImageStorage,
+    VLWholeSlideMicroscopyImageStorage,
+    XRayAngiographicImageStorage,
+    XRayRadiofluoroscopicImageStorage,
     generate_uid,
 )
 
@@ -417,6 +423,46 @@ def test_frames_without_a_place_follow_each_other(tmp_path):
     np.testing.assert_array_equal(volume.voxels, VOXELS)
     assert volume.spacing == SPACING
     assert "holds 7 pictures, not one" in refusal_of(path, lambda path: read_scan(path, 2))
+
+
+def cine(path, kind=SecondaryCaptureImageStorage, **said):
+    """Frames of one size that would make a volume, were they slices."""
+    laid = {"PixelSpacing": [1.25, 0.75], "SliceThickness": 2.5}
+    return write(path, VOXELS, kind, **{**laid, **said})
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (UltrasoundMultiFrameImageStorage, {}),
+        (XRayAngiographicImageStorage, {}),
+        (XRayRadiofluoroscopicImageStorage, {}),
+        (EnhancedXAImageStorage, {}),
+        (VLWholeSlideMicroscopyImageStorage, {}),
+        (VideoEndoscopicImageStorage, {}),
+        (SecondaryCaptureImageStorage, {"FrameIncrementPointer": 0x00181063, "FrameTime": 40}),
+        (SecondaryCaptureImageStorage, {"FrameIncrementPointer": [0x00181065, 0x00540020]}),
+    ],
+)
+def test_a_film_is_no_volume(tmp_path, kind, said):
+    path = cine(tmp_path / "a.dcm", kind, **said)
+    assert "has frames that are no slices of a volume, but a film or tiles" in refusal_of(path)
+
+
+def test_one_frame_of_a_film_is_a_picture(tmp_path):
+    path = write(tmp_path / "a.dcm", VOXELS[0], UltrasoundMultiFrameImageStorage, NumberOfFrames=1)
+    np.testing.assert_array_equal(read_scan(path, 2).voxels, VOXELS[0])
+
+
+def test_frames_that_tell_no_distance_are_no_slices(tmp_path):
+    path = cine(tmp_path / "a.dcm", SliceThickness=None)
+    assert "says how far apart its pixels lie, and not its frames" in refusal_of(path)
+
+
+def test_frames_with_groups_and_without_places_are_refused(tmp_path):
+    frames = [groups(FrameContentSequence={"FrameComments": "t"}) for _ in VOXELS]
+    path = cine(tmp_path / "a.dcm", PerFrameFunctionalGroupsSequence=frames)
+    assert "does not say where its frames lie" in refusal_of(path)
 
 
 def test_a_mask_can_be_dicom_too(tmp_path):
