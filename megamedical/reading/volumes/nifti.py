@@ -148,7 +148,16 @@ def _header(content: BinaryIO, path: Path) -> nib.Nifti1Header:
     is_damaged = any(sum(a != b for a, b in zip(magic, each, strict=True)) == 1 for each in known)
     if length == 540 or is_damaged or path.suffix.lower() not in (".hdr", ".img"):
         raise SubjectError("read", path.name, "is no NIfTI: its header lacks the word that says so")
-    return nib.AnalyzeHeader(block, endianness=header.endianness, check=False)
+    analyze = nib.AnalyzeHeader(block, endianness=header.endianness, check=False)
+    orient = analyze["orient"].tobytes()[0]
+    if orient:
+        raise SubjectError(
+            "read",
+            path.name,
+            f"says that its slices lie in another way than most of Analyze (orient {orient}), by "
+            "which some programs go and others do not: convert it to NIfTI, and look at it",
+        )
+    return analyze
 
 
 def _number(block: bytes, order: str) -> int:
@@ -196,10 +205,12 @@ def _voxels(content: BinaryIO, claim: Claim, channel: int, path: Path, file: Pat
 
 
 def _scaled(voxels: NDArray[Any], header: nib.Nifti1Header, path: Path) -> NDArray[Any]:
-    """Voxels in their unit; a slope of 0 is none, as the standard has it, whatever is beside it."""
-    if "scl_slope" not in header:
-        return voxels
-    slope, intercept = (float(header[name]) for name in ("scl_slope", "scl_inter"))
+    """Voxels in their unit; a slope of 0 is none, as the standard has it, whatever is beside it.
+
+    In Analyze SPM, and what reads it, have a slope and an intercept where nobody else has anything.
+    """
+    names = ("scl_slope", "scl_inter") if "scl_slope" in header else ("funused1", "funused2")
+    slope, intercept = (float(header[name]) for name in names)
     if not math.isfinite(slope) or slope == 0 or (slope, intercept) == (1, 0):
         return voxels
     if not math.isfinite(intercept):
