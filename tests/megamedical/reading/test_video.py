@@ -96,11 +96,19 @@ def test_colours_without_luma_become_grey_as_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("matrix", "turn"),
-    [((-1, 0, 0, -1), 2), ((0, 1, -1, 0), -1), ((0, -1, 1, 0), 1)],
+    ("matrix", "meant"),
+    [
+        ((-1, 0, 0, -1), lambda frame: np.rot90(frame, 2)),
+        ((0, 1, -1, 0), lambda frame: np.rot90(frame, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), np.transpose),
+        ((0, -1, -1, 0), lambda frame: np.rot90(frame.T, 2)),
+    ],
 )
-def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, turn):
-    """Telephones keep frames as their sensor lies, and say how to turn them."""
+def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, meant):
+    """Telephones keep frames as their sensor lies, and say how to turn them; some mirror them."""
     path, content = tmp_path / "a.mp4", bytearray(video_of(film(), "mp4"))
     path.write_bytes(content)
     shown = read_frame(path, 3)
@@ -109,7 +117,7 @@ def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, turn):
     content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path = tmp_path / "turned.mp4"
     path.write_bytes(content)
-    np.testing.assert_array_equal(read_frame(path, 3), np.rot90(shown, turn))
+    np.testing.assert_array_equal(read_frame(path, 3), meant(shown))
 
 
 def test_a_frame_that_is_not_there_is_told(recording):
