@@ -93,10 +93,10 @@ class Reader:
         del path
         return 1
 
-    def keeps_values(self, path: Path) -> bool:
-        """Whether its format keeps each value of a mask; False where it gives some near to it."""
+    def lossy_format(self, path: Path) -> str:
+        """The format of a picture that gives values near to its own; "" where it keeps each."""
         del path
-        return True
+        return ""
 
     def is_colour(self, path: Path) -> bool:
         """Whether its values are colours, which will be made grey; False where nobody can tell."""

@@ -234,14 +234,14 @@ class Assembly:
         """
         with blaming(file):
             reader = reader_of(file)
-            if self._group.mask.decode != "threshold" and not reader.keeps_values(file):
-                raise SubjectError(
-                    "decode",
-                    file.name,
-                    "is a JPEG, which blurs the values of labels: save masks as PNG, or, of one "
-                    "label, say `decode: threshold` and what is `above:`",
-                )
-            times = reader.shown_times(file)
+            lossy, times = reader.lossy_format(file), reader.shown_times(file)
+        if lossy and self._group.mask.decode != "threshold":
+            raise SubjectError(
+                "decode",
+                file.name,
+                f"is {lossy}, which blurs the values of labels: save masks as PNG, or, of one "
+                "label, say `decode: threshold` and what is `above:`",
+            )
         return as_stored(values, self._group, times)
 
 

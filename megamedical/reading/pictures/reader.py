@@ -16,6 +16,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.limits import expect_picture
 from megamedical.reading.pictures.depth import PNG_START, times_of_png
+from megamedical.reading.pictures.kinds import START, foreign_kind, lossy_kind
 from megamedical.reading.pictures.strips import expect_strips
 from megamedical.reading.pictures.tags import expect_all_listed, expect_tags
 from megamedical.reading.pictures.values import as_labels, colours_of, in_grey
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _FORMATS = (
     "PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "PPM", "WEBP", "JPEG2000", "TGA", "PCX",
 )  # fmt: skip
-_JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how they begin, the large ones too
 _UNZIPPED = 1 << 30  # bytes that come out of a zipped picture: more is a damaged or hostile file
 
@@ -71,10 +71,10 @@ class PictureReader(Reader):
         with _unzipped(path) as file:
             return times_of_png(file.read(PNG_START))
 
-    def keeps_values(self, path: Path) -> bool:
-        """See `Reader`; JPEG does not."""
+    def lossy_format(self, path: Path) -> str:
+        """See `Reader`."""
         with _unzipped(path) as file:
-            return file.read(len(_JPEG)) != _JPEG
+            return lossy_kind(file.read(START))
 
     def is_colour(self, path: Path) -> bool:
         """See `Reader`."""
@@ -132,7 +132,8 @@ def _known(file: IO[bytes]) -> Image.Image:
     """A picture that Pillow knows.
 
     Raises:
-        ValueError: it is a TIFF, as it begins, and yet none that Pillow knows.
+        ValueError: it is a TIFF, as it begins, and yet none that Pillow knows; or of a kind that
+            is known and not read.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -140,7 +141,10 @@ def _known(file: IO[bytes]) -> Image.Image:
         return Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError as error:
         file.seek(0)
-        if file.read(4) not in _TIFF:
+        start = file.read(START)
+        if kind := foreign_kind(start):
+            raise ValueError(f"is {kind}, which is not read here: save it as PNG") from error
+        if start[:4] not in _TIFF:
             raise
         raise ValueError(
             "is damaged, or a TIFF whose values or colours are of a kind that cannot be read: save "

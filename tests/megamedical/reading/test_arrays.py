@@ -149,6 +149,15 @@ def test_matlab_7_3_is_hdf5_whose_axes_are_turned(tmp_path):
     assert "holds no array mask" in refusal_of(tmp_path / "a.mat", Part("mask"))
 
 
+def test_matlab_4_is_told_by_its_beginning(tmp_path):
+    """Its values stand where newer files have their version."""
+    values = np.full((40, 30), 2, np.uint8)
+    values[::2] = 0
+    savemat(tmp_path / "a.mat", {"image": values}, format="4")
+    assert {(tmp_path / "a.mat").read_bytes()[n : n + 2] for n in (124, 125)} >= {b"\0\2"}
+    np.testing.assert_array_equal(read_picture_part(tmp_path / "a.mat", Part("image")), values)
+
+
 def test_variables_that_are_no_arrays_of_numbers_are_told(tmp_path):
     odd = {"struct": {"a": PICTURE}, "cell": np.array([PICTURE, "a"], dtype=object)}
     savemat(tmp_path / "a.mat", {**odd, "sparse": csc_matrix(np.eye(3)), "image": PICTURE})

@@ -175,6 +175,23 @@ def test_labels_of_few_bits_are_not_stretched(tmp_path, bits):
     np.testing.assert_array_equal(read_label_values(tmp_path / "a.tif", 2), labels)
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "AVIF"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "a video"),
+        (b"\xff\x0a\x01\x02", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\n<!DOCTYPE html><html>", "a web page, or a drawing in text"),
+    ],
+)
+def test_what_is_known_and_not_read_is_called_by_its_name(tmp_path, start, kind):
+    (tmp_path / "a.png").write_bytes(start + bytes(99))
+    assert f"is {kind}, which is not read here: save it as PNG" in refusal_of(tmp_path / "a.png")
+
+
 def test_a_tiff_that_cannot_be_read_is_called_one(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREYS.astype(np.uint64))
     assert "a TIFF whose values or colours are of a kind" in refusal_of(tmp_path / "a.tif")

@@ -117,18 +117,30 @@ def test_of_few_bits_whose_values_the_manifest_names_twice_none_is_guessed(tmp_p
 
 
 @pytest.mark.parametrize("decode", ["values", "files", "drawn"])
-def test_jpeg_keeps_no_labels(tmp_path, decode):
-    Image.fromarray(DISC.astype(np.uint8) * 255).save(tmp_path / "a_m.jpg", quality=50)
-    mask = {"decode": decode, "file": "{case}_m.jpg"}
-    if decode == "files":
-        mask = {"decode": decode, "files": {"lesion": "{case}_m.jpg"}}
+@pytest.mark.parametrize(
+    ("suffix", "lossy", "lossless"),
+    [
+        ("jpg", {"quality": 50}, None),
+        ("webp", {}, {"lossless": True}),
+        ("jp2", {"irreversible": True}, {}),
+    ],
+)
+def test_what_blurs_values_keeps_no_labels(tmp_path, decode, suffix, lossy, lossless):
+    file = f"{{case}}_m.{suffix}"
+    mask = {"decode": decode, "files": {"lesion": file}} if decode == "files" else {}
+    mask = mask or {"decode": decode, "file": file}
     image = {"image": "{case:[^_]+}.jpg"}
     facts = FileGroup.model_validate({**group({1: "lesion"}).model_dump(), **image, "mask": mask})
-    with pytest.raises(SubjectError, match="is a JPEG, which blurs the values of labels"):
+    disc = Image.fromarray(DISC.astype(np.uint8) * 255)
+    disc.save(tmp_path / f"a_m.{suffix}", **lossy)
+    with pytest.raises(SubjectError, match="which blurs the values of labels|is in colour"):
         label_values(tmp_path, facts)
+    if lossless is not None:
+        disc.save(tmp_path / f"a_m.{suffix}", **lossless)
+        np.testing.assert_array_equal(label_values(tmp_path, facts) > 0, DISC)
 
 
-def test_jpeg_may_be_cut_at_a_threshold(tmp_path):
+def test_a_jpeg_may_be_cut_at_a_threshold(tmp_path):
     Image.fromarray(DISC.astype(np.uint8) * 255).save(tmp_path / "a_m.jpg", quality=95)
     mask = {"decode": "threshold", "file": "{case}_m.jpg", "above": 127}
     image = {"image": "{case:[^_]+}.jpg"}
