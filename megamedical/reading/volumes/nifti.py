@@ -17,7 +17,7 @@ from megamedical.reading.limits import expect_scale
 from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
-from megamedical.reading.volumes.header import by, expect_channel, expect_size, expect_volume
+from megamedical.reading.volumes.header import expect_channel, expect_flat, expect_volume
 from megamedical.reading.volumes.nifti_place import place_of, without_spacing
 from megamedical.reading.volumes.packed import expect_end, expect_room, opened, voxels_in
 
@@ -79,9 +79,7 @@ class NiftiReader(Reader):
             return super().part(path, part)
 
         def expect(claim: Claim) -> None:
-            expect_size(path, claim.size)
-            if claim.values != 1 or sum(length > 1 for length in claim.size) > 2:
-                raise SubjectError("read", path.name, f"is no picture: it is {by(claim.size)}")
+            expect_flat(path, claim.size, claim.values)
 
         return np.squeeze(_read(path, expect)[1])
 

@@ -133,7 +133,7 @@ def test_what_blurs_values_keeps_no_labels(tmp_path, decode, suffix, lossy, loss
     facts = FileGroup.model_validate({**group({1: "lesion"}).model_dump(), **image, "mask": mask})
     disc = Image.fromarray(DISC.astype(np.uint8) * 255)
     disc.save(tmp_path / f"a_m.{suffix}", **lossy)
-    with pytest.raises(SubjectError, match="which blurs the values of labels|is in colour"):
+    with pytest.raises(SubjectError, match=r"which blurs the values of labels|is in colour"):
         label_values(tmp_path, facts)
     if lossless is not None:
         disc.save(tmp_path / f"a_m.{suffix}", **lossless)
