@@ -55,6 +55,20 @@ def intensity_range(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) ->
 
 def _range_of(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) -> Range:
     voxels = scan.voxels
+    _expect_finite(voxels)
+    _expect_varied(voxels)
+    keeps_voxels = all(axis.keeps_voxels for axis in axes)
+    if rule and rule.percentiles:
+        return _within_percentiles(voxels, None if keeps_voxels else axes, rule.percentiles)
+    window = Range(*rule.window) if rule and rule.window else None
+    if keeps_voxels:
+        reached = Range(float(voxels.min()), float(voxels.max()))
+    else:
+        reached = _extremes(voxels, axes, window)
+    return _clipped(reached, window) if window else reached
+
+
+def _expect_finite(voxels: NDArray[Any]) -> None:
     if voxels.dtype.kind == "f" and not np.isfinite(voxels.sum(dtype=np.float64)):
         count = int(np.count_nonzero(~np.isfinite(voxels)))
         raise SubjectError(
@@ -62,41 +76,47 @@ def _range_of(scan: Scan, axes: Sequence[Axis], rule: Intensity | None) -> Range
             "",
             f"{count} voxels are NaN or infinite: give them the intensity of the background",
         )
-    low, high = float(voxels.min()), float(voxels.max())
-    if low == high:
+
+
+def _expect_varied(voxels: NDArray[Any]) -> None:
+    """Refuse voxels that are all the same; the first that differs ends the search."""
+    value = voxels.flat[0]
+    if all((part == value).all() for part in voxels):
         raise SubjectError(
             "standardise",
             "",
-            f"the image is constant: every voxel is {low:g}; leave it out, or export it again",
+            f"the image is constant: every voxel is {float(value):g}; leave it out, or export it "
+            "again",
         )
-    resampled = not all(axis.keeps_voxels for axis in axes)
-    if rule is None:
-        return _extremes(voxels, axes) if resampled else Range(low, high)
-    if rule.percentiles:
-        clip = (
-            _resampled_percentiles(voxels, axes, rule.percentiles, high)
-            if resampled
-            else _percentiles(voxels, rule.percentiles)
+
+
+def _within_percentiles(
+    voxels: NDArray[Any], axes: Sequence[Axis] | None, percentiles: tuple[float, float]
+) -> Range:
+    """The range between two percentiles of voxels above zero, on a grid of its own or theirs."""
+    if axes is None:
+        clip = _percentiles(voxels, percentiles)
+    else:
+        clip = _resampled_percentiles(voxels, axes, percentiles)
+    if clip.low == clip.high:
+        raise SubjectError(
+            "standardise",
+            "",
+            f"the image is constant within its percentiles: {clip.low:g}; give percentiles "
+            "further apart, or none",
         )
-        if clip.low == clip.high:
-            raise SubjectError(
-                "standardise",
-                "",
-                f"the image is constant within its percentiles: {clip.low:g}; give percentiles "
-                "further apart, or none",
-            )
-        return clip
-    window = Range(*rule.window) if rule.window else Range(low, high)
-    if resampled:
-        extremes = _extremes(voxels, axes, window)
-        low, high = extremes.low, extremes.high
-    clip = Range(max(low, window.low), min(high, window.high))
+    return clip
+
+
+def _clipped(reached: Range, window: Range) -> Range:
+    """What a scan reaches of a window."""
+    clip = Range(max(reached.low, window.low), min(reached.high, window.high))
     if clip.low >= clip.high:
         raise SubjectError(
             "standardise",
             "",
-            f"no voxel lies in the window {window.low:g} to {window.high:g}: "
-            f"intensities are {low:g} to {high:g}; give a window among these, or none",
+            f"no voxel lies in the window {window.low:g} to {window.high:g}: intensities are "
+            f"{reached.low:g} to {reached.high:g}; give a window among these, or none",
         )
     return clip
 
@@ -188,16 +208,15 @@ def _brightest_strip(voxels: NDArray[Any], axes: Sequence[Axis]) -> NDArray[np.f
     return strip[~rows.outside[points]][:, ~columns.outside]
 
 
-def _extremes(
-    voxels: NDArray[Any], axes: Sequence[Axis], window: Range = Range(-np.inf, np.inf)
-) -> Range:
+def _extremes(voxels: NDArray[Any], axes: Sequence[Axis], window: Range | None) -> Range:
     """The lowest and the highest of the resampled voxels, or two on both sides of a window."""
     low, high = np.inf, -np.inf
-    for plane in chain([_brightest_strip(voxels, axes)], _planes(voxels, axes)):
+    strips = [_brightest_strip(voxels, axes)] if window else []
+    for plane in chain(strips, _planes(voxels, axes)):
         within = plane[np.isfinite(plane)]
         low = min(low, float(within.min(initial=np.inf)))
         high = max(high, float(within.max(initial=-np.inf)))
-        if low <= window.low and high >= window.high:
+        if window and low <= window.low and high >= window.high:
             break
     return Range(low, high)
 
@@ -211,9 +230,10 @@ def _percentiles(voxels: NDArray[Any], percentiles: tuple[float, float]) -> Rang
 
 
 def _resampled_percentiles(
-    voxels: NDArray[Any], axes: Sequence[Axis], percentiles: tuple[float, float], high: float
+    voxels: NDArray[Any], axes: Sequence[Axis], percentiles: tuple[float, float]
 ) -> Range:
     """Percentiles of the resampled voxels above zero, to a 500,000th of the highest."""
+    high = float(voxels.max())
     if high <= 0:
         raise SubjectError("standardise", "", _NOTHING_POSITIVE)
     width = 2 * high / _BINS  # the spline overshoots, but not by as much as that

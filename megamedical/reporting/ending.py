@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # exit code
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MOMENT = 1.5  # seconds for clearing up
+_UNTIL_HEARD = 1.0  # seconds for a call, or an import, to come to its end before
 _EVERY = 0.02  # seconds
 
 
@@ -110,7 +111,7 @@ class _Ending:
             os.close(self._reader)
             return
         begun = time.monotonic()
-        while time.monotonic() - begun < _MOMENT:
+        while time.monotonic() - begun < (_MOMENT if self._is_raised else _UNTIL_HEARD):
             time.sleep(_EVERY)
             if not self._is_raised:
                 signal_to_main_thread(signal.Signals(number[0]))

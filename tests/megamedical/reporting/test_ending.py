@@ -19,7 +19,7 @@ import signal
 signal.signal(signal.SIGINT, signal.{before})
 from megamedical.reporting import ending
 ending.end_when_asked("the same command goes on from here")
-ending._MOMENT = {moment}
+ending._MOMENT = ending._UNTIL_HEARD = {moment}
 import os, subprocess, sys, typer
 def main():
     from megamedical.reporting.console import errors_explained
@@ -31,10 +31,9 @@ def wait(word):
 typer.run(main)
 """
 SWALLOWS = """
-print("begun", flush=True)
 while True:
     try:
-        sys.stdin.readline()
+        wait("begun")
     except BaseException:
         pass
 """
@@ -120,10 +119,9 @@ def test_what_does_not_hear_is_ended_all_the_same():
 
 
 def test_what_it_started_ends_with_it():
-    code = "print('begun', flush=True)\nchild = subprocess.Popen(['sleep', '1000'])\n"
-    code += f"print(child.pid, flush=True)\n{SWALLOWS}"
+    code = f"child = subprocess.Popen(['sleep', '1000'])\n{SWALLOWS}"
     with at_work(code, moment=0.1) as process:
-        child = psutil.Process(int(process.stdout.readline()))
+        (child,) = psutil.Process(process.pid).children()
         process.send_signal(signal.SIGTERM)
         assert ending(process)[0] == 130
         assert psutil.wait_procs([child], timeout=30)[1] == []
