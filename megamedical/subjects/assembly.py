@@ -45,7 +45,7 @@ from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.contours import inside, read_contour
 from megamedical.subjects.foreground import as_declared, as_stored, set_bit
-from megamedical.subjects.grids import expect_same_facing, on_grid_of
+from megamedical.subjects.grids import expect_same_facing, expect_same_plane, on_grid_of
 from megamedical.subjects.subject import Subject
 
 
@@ -204,10 +204,21 @@ class Assembly:
         shape = self._volume.voxels.shape
         files = [file for slice_ in masks for file in slice_]
         order = _lowest_first(self._headers) if self._headers else range(len(masks))
+        if self._group.mask.place == "header":
+            self._expect_there(masks)
         slices = [self._drawn_together(masks[n], shape[1:]) for n in order]
         values = _stacked(slices, files)
         _expect_shape(values, shape, files[0])
         return labels_of(self._on_axes(self._like_image(values)), files[0])
+
+    def _expect_there(self, masks: Sequence[Sequence[Path]]) -> None:
+        """Make sure that masks that are DICOM, too, lie in the planes of their slices."""
+        for header, of_slice in zip(self._headers, masks, strict=False):
+            for mask in filter(is_dicom, of_slice):
+                own = read_header(mask)
+                if own.is_placed and not own.lacks:
+                    between = self._volume.spacing[2]
+                    expect_same_plane(header.planes[0], own.planes[0], between, mask.name)
 
     def _drawn_together(self, masks: Sequence[Path], shape: tuple[int, ...]) -> NDArray[Any]:
         """The label values of the masks of one slice, none of which may be there."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Reader
+from megamedical.reading.dicom.header import read_header
 from megamedical.reading.dicom.pixels import read_dicom_picture, read_series
 from megamedical.reading.dicom.series import series_of
 from megamedical.reading.pictures import grey_of, indices_of
@@ -30,6 +32,14 @@ class DicomReader(Reader):
         """See `Reader`."""
         pixels = read_dicom_picture(path)
         return grey_of(pixels, grey) if pixels.ndim == 3 else pixels
+
+    def facing(self, path: Path) -> NDArray[np.float64] | None:
+        """See `Reader`."""
+        header = read_header(path)
+        if "ImageOrientationPatient" in header.lacks:
+            return None
+        plane = header.planes[0]
+        return np.column_stack([plane.axes, plane.normal])
 
     def labels(self, path: Path) -> NDArray[Any]:
         """See `Reader`."""
