@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_rescale, pixel_array
 from pydicom.uid import (
     ComprehensiveSRStorage,
@@ -22,6 +25,7 @@ from pydicom.uid import (
     EnhancedCTImageStorage,
     EnhancedXAImageStorage,
     ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
     SecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
     VideoEndoscopicImageStorage,
@@ -32,6 +36,7 @@ from pydicom.uid import (
 )
 
 from megamedical.errors import SubjectError
+from megamedical.reading.dicom import read_dicom_picture
 from megamedical.reading.images import read_label_values, read_scan, read_volume
 
 RNG = np.random.default_rng(0)
@@ -217,6 +222,27 @@ def write_compressed(path, pixels, compressor):
     writer.SetUseCompression(True)
     writer.SetCompressor(compressor)
     writer.Execute(sitk.GetImageFromArray(pixels))
+
+
+@pytest.mark.parametrize("said", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize("are_transformed", [True, False])
+def test_colours_of_jpeg_are_those_that_its_stream_says(tmp_path, said, are_transformed):
+    """Headers often say RGB of a stream in luma and chroma."""
+    down, across = np.mgrid[:32, :40]
+    colours = np.stack([7 * down, 6 * across, 255 - 4 * down], -1).astype(np.uint8)
+    stream = BytesIO()
+    if are_transformed:
+        Image.fromarray(colours).save(stream, "JPEG", quality=100, subsampling=0)
+    else:
+        Image.fromarray(colours).save(stream, "JPEG", quality=100, keep_rgb=True)
+    path = write(tmp_path / "a.dcm", colours, PhotometricInterpretation=said)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path)
+    found = read_dicom_picture(path)
+    assert np.abs(found.astype(int) - colours).max() <= 3
 
 
 @pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
