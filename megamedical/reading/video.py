@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 VIDEOS = (".avi", ".mp4")
+_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "rawvideo", "png", "utvideo", "magicyuv", "zlib")
 _LARGEST = 1 << 26  # pixels of a frame: more is a damaged or hostile header
 _MOST = 1 << 17  # frames: more than an hour at 25 a second
 # A file of any other format could name files, or addresses, to be read in its place.
@@ -42,6 +43,12 @@ class VideoReader(Reader):
         if part.frame is None:
             raise SubjectError("read", path.name, "is a video: which of its frames is meant?")
         return read_frame(path, part.frame)
+
+    def lossy_format(self, path: Path) -> str:
+        """See `Reader`."""
+        with blaming(path), _opened(path) as container:
+            codec = _stream(container, path).codec_context.name
+        return "" if codec in _LOSSLESS else f"a video packed with loss ({codec})"
 
     def count(self, path: Path, array: str) -> int:
         """See `Reader`."""

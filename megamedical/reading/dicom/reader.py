@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Reader
+from megamedical.reading.dicom.dataset import read_dataset
 from megamedical.reading.dicom.header import read_header
 from megamedical.reading.dicom.pixels import read_dicom_picture, read_series
 from megamedical.reading.dicom.series import series_of
@@ -40,6 +41,16 @@ class DicomReader(Reader):
             return None
         plane = header.planes[0]
         return np.column_stack([plane.axes, plane.normal])
+
+    def lossy_format(self, path: Path) -> str:
+        """See `Reader`."""
+        from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+
+        dataset = read_dataset(path, stop_before_pixels=True)
+        always = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+        is_packed_so = dataset.file_meta.TransferSyntaxUID in always
+        has_been = str(dataset.get("LossyImageCompression") or "") == "01"
+        return "DICOM packed with loss" if is_packed_so or has_been else ""
 
     def labels(self, path: Path) -> NDArray[Any]:
         """See `Reader`."""

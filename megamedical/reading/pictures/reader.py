@@ -74,7 +74,12 @@ class PictureReader(Reader):
     def lossy_format(self, path: Path) -> str:
         """See `Reader`."""
         with _unzipped(path) as file:
-            return lossy_kind(file.read(START))
+            start = file.read(START)
+            if start[:4] not in _TIFF:
+                return lossy_kind(start)
+            with _known(file) as picture:
+                is_jpeg = picture.info.get("compression") == "jpeg"
+                return "a TIFF packed as JPEG" if is_jpeg else ""
 
     def is_colour(self, path: Path) -> bool:
         """See `Reader`."""

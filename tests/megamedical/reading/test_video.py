@@ -347,6 +347,27 @@ def test_a_recording_without_a_row_is_told(tmp_path):
     assert find(files) == ([], {SHEET: f"no row has {NAME} in A"})
 
 
+@pytest.mark.parametrize(("codec", "is_kept"), [("mpeg4", False), ("mjpeg", False), ("ffv1", True)])
+def test_a_film_of_labels_is_packed_without_loss(tmp_path, codec, is_kept):
+    (tmp_path / "a.avi").write_bytes(video_of(film(), "avi", codec))
+    (tmp_path / "a_m.avi").write_bytes(video_of(film(), "avi", codec))
+    labels = {20: "ground", 220: "bar"}
+    facts = {
+        "modality": "ultrasound", "dimension": 2, "subjects": 10, "labels": labels,
+        "image": "{case:[a-z]}.avi", "mask": {"decode": "values", "file": "{case}_m.avi"},
+        "frames": "frame", "subject": "{case}-{frame}", "patient": "{case}",
+    }  # fmt: skip
+    group = FileGroup.model_validate(facts)
+    tree = {path.name: path for path in tmp_path.iterdir()}
+    subjects, _ = find_subjects("films", "all", group, tree)
+    assembly = Assembly(group, subjects[3])
+    if is_kept:
+        assert shown_in(assembly.label_values("{case}_m.avi")) == 3
+    else:
+        with pytest.raises(SubjectError, match="is a video packed with loss"):
+            assembly.label_values("{case}_m.avi")
+
+
 # Keys of a manifest
 
 

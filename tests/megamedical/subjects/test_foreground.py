@@ -123,6 +123,7 @@ def test_of_few_bits_whose_values_the_manifest_names_twice_none_is_guessed(tmp_p
         ("jpg", {"quality": 50}, None),
         ("webp", {}, {"lossless": True}),
         ("jp2", {"irreversible": True}, {}),
+        ("tif", {"compression": "jpeg"}, {"compression": "tiff_lzw"}),
     ],
 )
 def test_what_blurs_values_keeps_no_labels(tmp_path, decode, suffix, lossy, lossless):
