@@ -19,8 +19,29 @@ _LOSSLESS_WEBP, _STREAM_OF_2000, _CODING = b"VP8L", b"\xff\x4f\xff\x51", b"\xff\
 _TRANSFORM = 13  # bytes from there to the transform of JPEG 2000: 0 rounds, 1 does not
 
 
-def foreign_kind(start: bytes) -> str:
-    """What begins so and is no picture that is read here; "" where nobody knows."""
+_READ_ELSEWHERE = (
+    (b"NRRD000", "NRRD (.nrrd)"),
+    (b"ObjectType", "MetaImage (.mha)"),
+    (b"NDims", "MetaImage (.mha)"),
+    (b"\x93NUMPY", "an array of NumPy (.npy)"),
+    (b"\x89HDF", "HDF5 (.h5)"),
+    (b"MATLAB ", "MATLAB (.mat)"),
+)
+_NIFTI = ((344, (b"n+1\0", b"ni1\0")), (4, (b"n+2\0", b"ni2\0")))  # where, and what it says
+
+
+def refusal_of(start: bytes) -> str:
+    """What to say of a file that begins so and is no picture; "" where nobody knows what it is."""
+    elsewhere = next((kind for magic, kind in _READ_ELSEWHERE if start.startswith(magic)), "")
+    if any(start[place : place + 4] in words for place, words in _NIFTI):
+        elsewhere = "NIfTI (.nii, .nii.gz)"
+    if elsewhere:
+        return f"is {elsewhere} under another name, or zipped: unzip it, and give it its own name"
+    kind = _foreign_kind(start)
+    return f"is {kind}, which is not read here: save it as PNG" if kind else ""
+
+
+def _foreign_kind(start: bytes) -> str:
     if start[4:8] == b"ftyp":
         brands = (start[place : place + 3] for place in (8, *range(16, start[3], 4)))
         return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "a video")

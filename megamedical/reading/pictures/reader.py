@@ -16,7 +16,7 @@ from megamedical.errors import SubjectError
 from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.limits import expect_picture
 from megamedical.reading.pictures.depth import PNG_START, times_of_png
-from megamedical.reading.pictures.kinds import START, foreign_kind, lossy_kind
+from megamedical.reading.pictures.kinds import START, lossy_kind, refusal_of
 from megamedical.reading.pictures.strips import expect_strips
 from megamedical.reading.pictures.tags import expect_all_listed, expect_tags
 from megamedical.reading.pictures.values import as_labels, colours_of, in_grey
@@ -147,8 +147,8 @@ def _known(file: IO[bytes]) -> Image.Image:
     except UnidentifiedImageError as error:
         file.seek(0)
         start = file.read(START)
-        if kind := foreign_kind(start):
-            raise ValueError(f"is {kind}, which is not read here: save it as PNG") from error
+        if refusal := refusal_of(start):
+            raise ValueError(refusal) from error
         if start[:4] not in _TIFF:
             raise
         raise ValueError(

@@ -105,24 +105,35 @@ def _read(
         if _magic(claim.header)[1:2] == b"+":
             content.read(claim.begins - len(claim.header.binaryblock))
             return claim, _voxels(content, claim, channel, path, file)
-    if file.suffix.lower() != ".hdr":
+    if _kind_of(file) != ".hdr":
         raise SubjectError(
             "read", path.name, "says that its voxels are in a .img, and has another name"
         )
-    file = beside(file, _other_half(file, ".img").name)
+    file = _other_half(file, ".img")
     with opened(file) as content:
         content.read(claim.begins)
         return claim, _voxels(content, claim, channel, path, file)
 
 
 def _header_file(path: Path) -> Path:
-    if path.suffix.lower() != ".img":
-        return path
-    return beside(path, _other_half(path, ".hdr").name)
+    return _other_half(path, ".hdr") if _kind_of(path) == ".img" else path
 
 
 def _other_half(path: Path, suffix: str) -> Path:
-    return path.with_suffix(suffix.upper() if path.suffix.isupper() else suffix)
+    """The `.hdr` of an `.img`, or the other way round, zipped like this one or not."""
+    bare = _unzipped_name(path)
+    other = bare.with_suffix(suffix.upper() if bare.suffix.isupper() else suffix).name
+    ends = [path.suffix, ""] if bare != path else ["", ".gz"]
+    there = next((end for end in ends if (path.parent / f"{other}{end}").is_file()), ends[0])
+    return beside(path, f"{other}{there}")
+
+
+def _unzipped_name(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
+def _kind_of(path: Path) -> str:
+    return _unzipped_name(path).suffix.lower()
 
 
 def _header(content: BinaryIO, path: Path) -> nib.Nifti1Header:
@@ -144,7 +155,7 @@ def _header(content: BinaryIO, path: Path) -> nib.Nifti1Header:
     if magic in known:
         return header
     is_damaged = any(sum(a != b for a, b in zip(magic, each, strict=True)) == 1 for each in known)
-    if length == 540 or is_damaged or path.suffix.lower() not in (".hdr", ".img"):
+    if length == 540 or is_damaged or _kind_of(path) not in (".hdr", ".img"):
         raise SubjectError("read", path.name, "is no NIfTI: its header lacks the word that says so")
     analyze = nib.AnalyzeHeader(block, endianness=header.endianness, check=False)
     orient = analyze["orient"].tobytes()[0]

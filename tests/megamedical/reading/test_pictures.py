@@ -192,6 +192,14 @@ def test_what_is_known_and_not_read_is_called_by_its_name(tmp_path, start, kind)
     assert f"is {kind}, which is not read here: save it as PNG" in refusal_of(tmp_path / "a.png")
 
 
+def test_a_format_under_another_name_or_zipped_is_called_by_its_own(tmp_path):
+    np.save(tmp_path / "a.npy", GREYS)
+    (tmp_path / "b.nrrd.gz").write_bytes(gzip.compress(b"NRRD0004\ntype: uchar\n"))
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.npy").read_bytes())
+    for name, kind in (("a.png", r"an array of NumPy (.npy)"), ("b.nrrd.gz", "NRRD (.nrrd)")):
+        assert f"is {kind} under another name, or zipped" in refusal_of(tmp_path / name)
+
+
 def test_a_tiff_that_cannot_be_read_is_called_one(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREYS.astype(np.uint64))
     assert "a TIFF whose values or colours are of a kind" in refusal_of(tmp_path / "a.tif")
