@@ -198,6 +198,13 @@ def test_what_has_one_value_a_pixel_has_no_second_channel_of_labels(tmp_path):
         read_picture_part(tmp_path / "a.png", Part(channel=1, is_label=True))
 
 
+@pytest.mark.parametrize("channel", [0, 1, "any"])
+def test_channels_come_last_and_no_column_is_one(tmp_path, channel):
+    np.save(tmp_path / "a.npy", np.zeros((3, 20, 30), np.uint8))
+    with pytest.raises(SubjectError, match="channels are meant to come last"):
+        read_picture_part(tmp_path / "a.npy", Part(channel=channel))
+
+
 def test_a_thin_volume_is_no_picture_in_colour(tmp_path):
     voxels = np.arange(3 * 5 * 6, dtype=np.int16).reshape(3, 5, 6)
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")

@@ -319,6 +319,13 @@ def test_a_field_is_looked_up(tmp_path, info):
     assert subjects[0].fields == {"patient": "p1", "frame": "01", "phase": "ED"}
 
 
+def test_a_field_that_is_said_twice_is_refused(tmp_path):
+    files = hearts(tmp_path, "ED: 1\nES: 12\nED: 12\n", "01")
+    subjects, failures = find(files, fields={"phase": PHASE}, subject="{patient}-{phase}")
+    assert not subjects
+    assert failures[0].reason == "says ED twice: 1 and 12"
+
+
 def test_a_lookup_may_use_the_one_before(tmp_path):
     (tmp_path / "ED.txt").write_text("basal: p1")
     files = hearts(tmp_path, "ED: 1", "1") | {"ED.txt": tmp_path / "ED.txt"}
@@ -375,6 +382,7 @@ def test_a_field_stands_in_a_table_by_the_names_of_its_columns(tmp_path):
     [
         ("ED,Code\n0,p1\n", "info.csv", "has no column External code; its columns: ED, Code"),
         ("", "info.csv", "has no column External code; its columns: none"),
+        ("ED,External code,ED\n0,p1,1\n", "info.csv", "has two columns ED: which is meant?"),
         ("ED,External code\n0,p2\n", "info.csv", "no row has p1 in External code"),
         ("ED,External code\n0,p1\n1,p1\n", "info.csv", "2 rows have p1 in External code"),
         ("ED,External code\n,p1\n", "info.csv", "says nothing in ED where it has p1 in Externa"),
