@@ -9,6 +9,7 @@ again changes nothing.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -53,6 +54,10 @@ class _Ending:
         never_block(self._writer)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def have_the_last_word(self) -> None:
+        """Once all is cleared up, end at once: to take libraries down lasts more than a second."""
+        atexit.register(self._end)  # the first that is registered is the last that is called
 
     def hear_no_more(self) -> None:
         """Leave signals to whoever had them before."""
@@ -117,6 +122,12 @@ class _Ending:
                 signal_to_main_thread(signal.Signals(number[0]))
         self._leave()
 
+    def _end(self) -> None:
+        if self.is_asked and os.getpid() == self._owner:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+            os._exit(INTERRUPTED)
+
     def _leave(self) -> NoReturn:
         """End this process as it is, and what it has started."""
         if self._is_at_work:
@@ -136,10 +147,15 @@ after_fork(lambda: _ending and signal.set_wakeup_fd(-1))
 
 def end_when_asked(next_time: str = "nothing was begun") -> None:
     """Hear Ctrl-C and SIGTERM from now on, as a program: before it imports anything."""
+    _begin_to_hear(next_time).have_the_last_word()
+
+
+def _begin_to_hear(next_time: str) -> _Ending:
     global _ending  # noqa: PLW0603  (signals are the process's)
     _ending = _Ending()
     _ending.next_time = next_time
     _ending.hear()
+    return _ending
 
 
 @contextmanager
@@ -151,7 +167,7 @@ def at_work(next_time: str) -> Iterator[None]:
     global _ending  # noqa: PLW0603  (see above)
     is_program = _ending is not None
     if not is_program and threading.current_thread() is threading.main_thread():
-        end_when_asked()
+        _begin_to_hear(next_time)
     if _ending is None:
         yield
         return
