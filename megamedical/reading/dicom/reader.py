@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import Grey, Reader
+from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.dicom.dataset import read_dataset
 from megamedical.reading.dicom.header import read_header
-from megamedical.reading.dicom.pixels import read_dicom_picture, read_series
+from megamedical.reading.dicom.pixels import read_dicom_picture, read_frame, read_series
 from megamedical.reading.dicom.series import series_of
 from megamedical.reading.pictures import grey_of, indices_of
 from megamedical.reading.volume import Volume
@@ -33,6 +33,16 @@ class DicomReader(Reader):
         """See `Reader`."""
         pixels = read_dicom_picture(path)
         return grey_of(pixels, grey) if pixels.ndim == 3 else pixels
+
+    def part(self, path: Path, part: Part) -> NDArray[Any]:
+        """See `Reader`."""
+        if part.array or path.is_dir():
+            return super().part(path, part)
+        return read_dicom_picture(path) if part.frame is None else read_frame(path, part.frame)
+
+    def count(self, path: Path, array: str) -> int:
+        """See `Reader`."""
+        return super().count(path, array) if array or path.is_dir() else read_header(path).shape[0]
 
     def facing(self, path: Path) -> NDArray[np.float64] | None:
         """See `Reader`."""

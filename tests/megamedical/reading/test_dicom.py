@@ -26,6 +26,7 @@ from pydicom.uid import (
     EnhancedXAImageStorage,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    RLELossless,
     SecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
     VideoEndoscopicImageStorage,
@@ -36,7 +37,9 @@ from pydicom.uid import (
 )
 
 from megamedical.errors import SubjectError
+from megamedical.reading.contract import Part
 from megamedical.reading.dicom import read_dicom_picture
+from megamedical.reading.file_parts import count_pictures, read_picture_part
 from megamedical.reading.images import read_label_values, read_scan, read_volume
 
 RNG = np.random.default_rng(0)
@@ -473,6 +476,30 @@ def cine(path, kind=SecondaryCaptureImageStorage, **said):
 def test_a_film_is_no_volume(tmp_path, kind, said):
     path = cine(tmp_path / "a.dcm", kind, **said)
     assert "has frames that are no slices of a volume, but a film or tiles" in refusal_of(path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_each_frame_of_a_film_is_a_picture(tmp_path, syntax):
+    path = cine(tmp_path / "a.dcm", UltrasoundMultiFrameImageStorage, RescaleSlope=2)
+    if syntax is RLELossless:
+        dataset = dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+    assert count_pictures(path) == len(VOXELS)
+    for frame in (0, 1, 5, 2):
+        found = read_picture_part(path, Part(frame=frame))
+        np.testing.assert_array_equal(found, VOXELS[frame] * 2.0)
+    with pytest.raises(SubjectError, match="has no frame 7: it has 7"):
+        read_picture_part(path, Part(frame=7))
+    with pytest.raises(SubjectError, match="holds no pixels"):
+        read_picture_part(path, Part("pixels"))
+
+
+def test_a_channel_of_a_picture_in_colour(tmp_path):
+    colours = RNG.integers(0, 256, (6, 5, 3)).astype(np.uint8)
+    path = write(tmp_path / "a.dcm", colours, SecondaryCaptureImageStorage)
+    found = read_picture_part(path, Part(channel=1))
+    np.testing.assert_array_equal(found, colours[..., 1])
 
 
 def test_one_frame_of_a_film_is_a_picture(tmp_path):
