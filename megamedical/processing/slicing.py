@@ -102,8 +102,10 @@ def _slice_volume(
         image = _image(scan.voxels, axes, AXIS_OF_PLANE[plane], index, intensities)
         return upright(image, plane)
 
-    masks, cuts = [], {}
+    masks = []
     with ThreadPoolExecutor(_AT_ONCE) as threads:  # what takes long is done outside of Python
+        middles = [(plane, axes[AXIS_OF_PLANE[plane]].resolution // 2) for plane in planes]
+        cuts = {where: threads.submit(cut, *where) for where in middles}
         for mask in _slices_of_labels(segmentation, axes, planes):
             masks.append(mask)
             where = mask.plane, mask.index
@@ -113,7 +115,8 @@ def _slice_volume(
             raise SubjectError(
                 "slice", "", "no label is left on the standard grid: all are too small"
             )
-        return CutSlices({where: image.result() for where, image in cuts.items()}, masks)
+        kept = dict.fromkeys((mask.plane, mask.index) for mask in masks)
+        return CutSlices({where: cuts[where].result() for where in kept}, masks)
 
 
 def _slices_of_labels(
