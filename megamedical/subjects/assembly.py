@@ -44,7 +44,7 @@ from megamedical.reading.library_errors import blaming
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.contours import inside, read_contour
-from megamedical.subjects.foreground import as_declared, as_stored, set_bit
+from megamedical.subjects.foreground import as_declared, as_stored, expect_no_shades, set_bit
 from megamedical.subjects.grids import expect_same_facing, expect_same_plane, on_grid_of
 from megamedical.subjects.subject import Subject
 
@@ -106,6 +106,8 @@ class Assembly:
         """What a file says, in the shape of the scan."""
         values, shape = self._values(file, name), self.scan.voxels.shape
         values = as_declared(values, self._group)
+        if self._group.dimension == 2:
+            expect_no_shades(values, self._group)
         if self._group.mask.stretched:
             return _stretched(values, shape)
         _expect_shape(values, shape, file)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from megamedical.catalogue.group import FileGroup
 from megamedical.errors import SubjectError
+from megamedical.subjects.shades import FEWEST, shades_of
 
+_STRAY = 0.02  # of a mask: real ones have a few pixels of whatever was drawn first
 _SET = (1, 255, 65535)  # how a bit that is set is written in one bit, eight and sixteen
 
 
@@ -68,6 +70,25 @@ def as_declared(values: NDArray[Any], group: FileGroup) -> NDArray[Any]:
     if (values[~is_set] != 0).any():
         return values
     return np.where(is_set, np.int32(value), np.int32(0))
+
+
+def expect_no_shades(values: NDArray[Any], group: FileGroup) -> None:
+    """Make sure that the values of a picture's mask that have no name are no edges of labels.
+
+    Raises:
+        SubjectError: they are shades, as smoothing leaves them, and more than a few stray pixels.
+    """
+    if group.mask.decode != "values":
+        return
+    lost = shades_of(values) - group.labels.keys()
+    share = np.isin(values, [*lost]).sum() / max(np.count_nonzero(values), 1)
+    if len(lost) >= FEWEST and share > _STRAY:
+        raise SubjectError(
+            "decode",
+            "",
+            f"the mask holds {len(lost)} shades of grey, as at smooth edges, which are no labels: "
+            "save it without smoothing, or say `decode: threshold` and what is `above:`",
+        )
 
 
 def _some(values: Iterable[int]) -> str:

@@ -147,3 +147,32 @@ def test_a_jpeg_may_be_cut_at_a_threshold(tmp_path):
     image = {"image": "{case:[^_]+}.jpg"}
     facts = FileGroup.model_validate({**group({1: "lesion"}).model_dump(), **image, "mask": mask})
     np.testing.assert_array_equal(label_values(tmp_path, facts) > 127, DISC)
+
+
+@pytest.mark.parametrize("declared", [1, 255])
+def test_smooth_edges_are_not_lost(tmp_path, declared):
+    """Half of a small disc would be."""
+    large = Image.fromarray(DISC.astype(np.uint8) * 255).resize((180, 180))
+    smooth = large.resize(DISC.shape, Image.Resampling.BILINEAR)
+    smooth.save(tmp_path / "a_m.png")
+    with pytest.raises(SubjectError, match="shades of grey, as at smooth edges"):
+        label_values(tmp_path, group({declared: "lesion"}))
+    found = label_values(tmp_path, group({1: "lesion"}, "threshold", 127))
+    np.testing.assert_array_equal(found, smooth)
+
+
+def test_labels_without_a_name_are_no_shades(tmp_path):
+    values = np.repeat(np.repeat(np.arange(36).reshape(6, 6), 3, 0), 3, 1).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "a_m.png")
+    np.testing.assert_array_equal(label_values(tmp_path, group({7: "lesion"})), values)
+
+
+def test_a_few_stray_pixels_are_no_smooth_edges(tmp_path):
+    values = np.full((40, 40), 128, np.uint8)
+    values[5, 5], values[9, 20], values[30, 7] = 24, 37, 50
+    Image.fromarray(values).save(tmp_path / "a_m.png")
+    Image.fromarray(values).save(tmp_path / "a.jpg")
+    facts = group({128: "cytoplasm"})
+    (subject,), _ = find_subjects("set", "all", facts, list_files([tmp_path]))
+    found = Assembly(facts, subject).label_values("{case}_m.png")
+    np.testing.assert_array_equal(found, values)
