@@ -84,6 +84,17 @@ def test_tiff_is_read_as_it_is_written(tmp_path, pixels, photometric, sample_for
     np.testing.assert_array_equal(read_scan(path, 2).voxels, meant)
 
 
+def test_values_are_in_the_unit_of_imagej(tmp_path):
+    """It keeps what has a sign in 16 bits without, and says so in a note."""
+    meant = GREYS.astype(np.int32) * 100 - 1024
+    for slope, offset, stored in (("1.0", -32768, meant + 32768), ("0.5", -100, GREYS)):
+        note = f"ImageJ=1.54f\nunit=mm\ncf=0\nc0={offset}.0\nc1={slope}\nvunit=HU\n"
+        kept = stored.astype(np.uint16)
+        tifffile.imwrite(tmp_path / "a.tif", kept, description=note, metadata=None)
+        found = read_scan(tmp_path / "a.tif", 2).voxels
+        np.testing.assert_array_equal(found, stored * float(slope) + offset)
+
+
 @pytest.mark.parametrize("packing", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "big"])
 def test_packed_tiff(tmp_path, packing):
     said = {"big_tiff": True} if packing == "big" else {"compression": packing}
