@@ -23,8 +23,8 @@ class Mask(Facts):
 
     In a volume, `place` is what says where the mask lies: its `header`, which must lay it on the
     grid of the image, or, where the headers of a dataset are known to be wrong, its `voxels`: the
-    n-th of the mask is the n-th of the image, whatever its header says. Of pictures in NIfTI the
-    header must say that they lie the same way round.
+    n-th of the mask is the n-th of the image, whatever its header says. Of pictures in formats of
+    volumes the header must say that they lie the same way round.
 
     `decode: contours` takes `files:` of text that hold the points of a closed line, a point a line:
     x and y in pixels of their picture or slice, of which the first pixel's centre is (0, 0). What

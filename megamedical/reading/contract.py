@@ -88,6 +88,16 @@ class Reader:
         what = f"pictures in {array}" if array else "pictures"
         raise SubjectError("read", path.name, f"holds no {what} that could be counted")
 
+    def shown_times(self, path: Path) -> int:
+        """How many times as large as they are stored the values of a picture are read."""
+        del path
+        return 1
+
+    def lossy_format(self, path: Path) -> str:
+        """The format of a picture that gives values near to its own; "" where it keeps each."""
+        del path
+        return ""
+
     def is_colour(self, path: Path) -> bool:
         """Whether its values are colours, which will be made grey; False where nobody can tell."""
         del path

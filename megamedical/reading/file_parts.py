@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.contract import Part
 from megamedical.reading.formats import reader_of
+from megamedical.reading.images import expect_intensities
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.limits import expect_picture
 from megamedical.reading.luma import one_value_a_pixel
+from megamedical.reading.pictures import indices_of
 
 
 def count_pictures(path: Path, array: str = "") -> int:
@@ -58,10 +60,25 @@ def read_picture_part(path: Path, part: Part) -> NDArray[Any]:
     """One picture of a file, (H, W); colours (H, W, 3) become grey unless a channel is meant.
 
     Raises:
-        SubjectError: the file is damaged, has no such part, or the part is no picture.
+        SubjectError: the file is damaged, has no such part, or the part is no picture; or what it
+            holds are no intensities, or no labels but colours.
     """
     with blaming(path):
-        return one_value_a_pixel(reader_of(path).part(path, part), path, part.channel)
+        found = reader_of(path).part(path, part)
+        if part.is_label:
+            return _labels(found, path, part)
+        picture = one_value_a_pixel(found, path, part.channel)
+    expect_intensities(picture, path)
+    return picture
+
+
+def _labels(found: NDArray[Any], path: Path, part: Part) -> NDArray[Any]:
+    """Colours are no labels but where they are grey, and what has one channel has no second."""
+    if part.channel is None and found.ndim == 3 and found.shape[-1] == 3:
+        return indices_of(found)
+    if part.channel not in (None, "any", 0) and found.ndim == 2:
+        raise SubjectError("read", path.name, f"has one value a pixel, no channel {part.channel}")
+    return one_value_a_pixel(found, path, part.channel)
 
 
 def read_run_lengths(path: Path, entry: str, label: str) -> NDArray[np.bool_]:

@@ -34,8 +34,8 @@ _PICTURES = PictureReader()
 _DICOM = DicomReader()
 
 FORMATS = [
-    Format((".nii", ".nii.gz", ".hdr"), NiftiReader()),
-    Format((".img",), NiftiReader(), is_sought=False),  # the other half of a .hdr
+    Format((".nii", ".nii.gz", ".hdr", ".hdr.gz"), NiftiReader()),
+    Format((".img", ".img.gz"), NiftiReader(), is_sought=False),  # the other half of a .hdr
     Format((".mgz", ".mgh"), FreeSurferReader()),
     Format((".mha", ".mhd"), MetaImageReader()),
     Format((".nrrd", ".nhdr"), NrrdReader()),

@@ -35,7 +35,7 @@ def read_scan(path: Path, dimension: int, grey: Grey = "float") -> Scan:
         return scan_of(read_volume(path), path)
     with blaming(path):
         pixels = reader_of(path).picture(path, grey)
-    _expect_intensities(pixels, path)
+    expect_intensities(pixels, path)
     return Scan(pixels, (1.0, 1.0))
 
 
@@ -45,11 +45,16 @@ def scan_of(volume: Volume, path: Path) -> Scan:
     Raises:
         SubjectError: its axes are not orthonormal, or what it holds are no intensities.
     """
-    _expect_intensities(volume.voxels, path)
+    expect_intensities(volume.voxels, path)
     return canonical(volume)
 
 
-def _expect_intensities(voxels: NDArray[Any], path: Path) -> None:
+def expect_intensities(voxels: NDArray[Any], path: Path) -> None:
+    """Make sure that values can be those of an image.
+
+    Raises:
+        SubjectError: they are complex numbers, records or text.
+    """
     if voxels.dtype.kind not in "biuf":
         raise SubjectError("read", path.name, f"holds {voxels.dtype} values, not intensities")
 

@@ -30,8 +30,12 @@ def one_value_a_pixel(
             default, red, green and blue become grey.
 
     Raises:
-        SubjectError: it has no such channel, or is no picture.
+        SubjectError: it has no such channel, its last axis has none, or it is no picture.
     """
+    if channel is not None and pixels.ndim == 3 and pixels.shape[-1] > min(pixels.shape[:2]):
+        raise SubjectError(
+            "read", path.name, f"has shape {pixels.shape} there: channels are meant to come last"
+        )
     if channel == "any" and pixels.ndim == 3:
         pixels = pixels[..., :3].max(axis=-1) if pixels.shape[-1] > 2 else pixels[..., 0]
     elif channel is not None and channel != "any" and pixels.ndim == 3:

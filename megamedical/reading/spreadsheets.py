@@ -34,11 +34,16 @@ def find_row(path: Path, cells: Row) -> Row:
     return _only(rows, cells, path)
 
 
-def find_named_row(path: Path, cells: Row) -> Row:
+def find_named_row(path: Path, cells: Row, wanted: str) -> Row:
     """The one row in which some cells say just this, by columns that have the first row's names.
 
+    Args:
+        path: the table.
+        cells: what is said, by column.
+        wanted: the column that will be read of it.
+
     Raises:
-        SubjectError: as `find_row`; or there is no such column.
+        SubjectError: as `find_row`; or there is no such column, or two of one name.
         MegaMedicalError: openpyxl is not installed.
     """
     with blaming(path):
@@ -47,6 +52,9 @@ def find_named_row(path: Path, cells: Row) -> Row:
         if name not in names.values():
             there = ", ".join(names.values()) or "none"
             raise SubjectError("match", path.name, f"has no column {name}; its columns: {there}")
+    for name in (*cells, wanted):
+        if [*names.values()].count(name) > 1:
+            raise SubjectError("match", path.name, f"has two columns {name}: which is meant?")
     named = [{names[c]: text for c, text in row.items() if c in names} for row in rows]
     return _only(named, cells, path)
 

@@ -6,6 +6,7 @@ almost all are, the luma is taken as it was coded; what else there is becomes re
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 VIDEOS = (".avi", ".mp4")
+_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "rawvideo", "png", "utvideo", "magicyuv", "zlib")
 _LARGEST = 1 << 26  # pixels of a frame: more is a damaged or hostile header
 _MOST = 1 << 17  # frames: more than an hour at 25 a second
 # A file of any other format could name files, or addresses, to be read in its place.
@@ -41,6 +43,12 @@ class VideoReader(Reader):
         if part.frame is None:
             raise SubjectError("read", path.name, "is a video: which of its frames is meant?")
         return read_frame(path, part.frame)
+
+    def lossy_format(self, path: Path) -> str:
+        """See `Reader`."""
+        with blaming(path), _opened(path) as container:
+            codec = _stream(container, path).codec_context.name
+        return "" if codec in _LOSSLESS else f"a video packed with loss ({codec})"
 
     def count(self, path: Path, array: str) -> int:
         """See `Reader`."""
@@ -94,7 +102,7 @@ class _Reel:
         for frame in self._frames:
             self._seen += 1
             if self._seen > number:
-                return _upright(_pixels(frame), frame.rotation)
+                return _upright(_pixels(frame), _matrix_of(frame))
         raise SubjectError(
             "read", self._path.name, f"has no frame {number}: {self._seen} can be decoded"
         )
@@ -136,11 +144,26 @@ def _stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _upright(pixels: NDArray[Any], rotation: int) -> NDArray[Any]:
-    """A frame as it is shown: its file may say that it is turned, in degrees, counter-clockwise."""
-    if rotation % 90:
-        raise ValueError(f"is to be turned by {rotation} degrees: save it upright")
-    return np.ascontiguousarray(np.rot90(pixels, rotation // 90))
+def _matrix_of(frame: VideoFrame) -> tuple[int, ...]:
+    """How a frame is to be shown: x' = a x + c y and y' = b x + d y, as (a, b, c, d)."""
+    said = next((each for each in frame.side_data if each.type.name == "DISPLAYMATRIX"), None)
+    if said is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(said))
+    return a, b, c, d
+
+
+def _upright(pixels: NDArray[Any], matrix: tuple[int, ...]) -> NDArray[Any]:
+    """A frame as it is shown: its file may say that it is turned, or mirrored."""
+    a, b, c, d = matrix
+    if a and d and not (b or c):
+        across, down = a, d
+    elif b and c and not (a or d):
+        pixels = pixels.swapaxes(0, 1)
+        across, down = c, b
+    else:
+        raise ValueError("is to be turned by less than a right angle: save it upright")
+    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
 
 
 def _pixels(frame: VideoFrame) -> NDArray[Any]:

@@ -30,6 +30,7 @@ from megamedical.reading.dicom import (
     the_only,
 )
 from megamedical.reading.file_parts import read_picture_part, read_run_lengths
+from megamedical.reading.formats import reader_of
 from megamedical.reading.images import (
     labels_of,
     may_be_read_at_once,
@@ -43,8 +44,8 @@ from megamedical.reading.library_errors import blaming
 from megamedical.reading.scan import Scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.contours import inside, read_contour
-from megamedical.subjects.foreground import as_declared, set_bit
-from megamedical.subjects.grids import expect_same_facing, on_grid_of
+from megamedical.subjects.foreground import as_declared, as_stored, expect_no_shades, set_bit
+from megamedical.subjects.grids import expect_same_facing, expect_same_plane, on_grid_of
 from megamedical.subjects.subject import Subject
 
 
@@ -105,6 +106,8 @@ class Assembly:
         """What a file says, in the shape of the scan."""
         values, shape = self._values(file, name), self.scan.voxels.shape
         values = as_declared(values, self._group)
+        if self._group.dimension == 2:
+            expect_no_shades(values, self._group)
         if self._group.mask.stretched:
             return _stretched(values, shape)
         _expect_shape(values, shape, file)
@@ -124,9 +127,9 @@ class Assembly:
         if part == Part():
             if mask.place == "header":
                 expect_same_facing(self._images[0], file)
-            return read_label_values(file, 2, set_bit(self._group))
+            return self._picture_labels(file)
         labels = read_picture_part(file, replace(part, is_label=True))
-        return whole_numbers(labels, file, set_bit(self._group))
+        return self._as_kept(whole_numbers(labels, file, set_bit(self._group)), file)
 
     def _mask_volume(self, file: Path, name: str | int | None) -> Volume:
         """A mask on the axes of its file: the channel of that number, or the one that is meant."""
@@ -203,10 +206,21 @@ class Assembly:
         shape = self._volume.voxels.shape
         files = [file for slice_ in masks for file in slice_]
         order = _lowest_first(self._headers) if self._headers else range(len(masks))
+        if self._group.mask.place == "header":
+            self._expect_there(masks)
         slices = [self._drawn_together(masks[n], shape[1:]) for n in order]
         values = _stacked(slices, files)
         _expect_shape(values, shape, files[0])
         return labels_of(self._on_axes(self._like_image(values)), files[0])
+
+    def _expect_there(self, masks: Sequence[Sequence[Path]]) -> None:
+        """Make sure that masks that are DICOM, too, lie in the planes of their slices."""
+        for header, of_slice in zip(self._headers, masks, strict=False):
+            for mask in filter(is_dicom, of_slice):
+                own = read_header(mask)
+                if own.is_placed and not own.lacks:
+                    between = self._volume.spacing[2]
+                    expect_same_plane(header.planes[0], own.planes[0], between, mask.name)
 
     def _drawn_together(self, masks: Sequence[Path], shape: tuple[int, ...]) -> NDArray[Any]:
         """The label values of the masks of one slice, none of which may be there."""
@@ -220,7 +234,28 @@ class Assembly:
         if self._group.mask.decode == "contours":
             height, width = shape
             return inside(read_contour(mask), (height, width)).astype(np.uint8)
-        return read_label_values(mask, 2, set_bit(self._group))
+        return self._picture_labels(mask)
+
+    def _picture_labels(self, file: Path) -> NDArray[Any]:
+        return self._as_kept(read_label_values(file, 2, set_bit(self._group)), file)
+
+    def _as_kept(self, values: NDArray[Any], file: Path) -> NDArray[Any]:
+        """The values of a picture of labels, if its format keeps such.
+
+        Raises:
+            SubjectError: it does not; or see `as_stored`.
+        """
+        with blaming(file):
+            reader = reader_of(file)
+            lossy, times = reader.lossy_format(file), reader.shown_times(file)
+        if lossy and self._group.mask.decode != "threshold":
+            raise SubjectError(
+                "decode",
+                file.name,
+                f"is {lossy}, which blurs the values of labels: save masks as PNG, or, of one "
+                "label, say `decode: threshold` and what is `above:`",
+            )
+        return as_stored(values, self._group, times)
 
 
 def _counted(text: str) -> int:

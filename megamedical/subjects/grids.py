@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.reading.dicom import Plane
 from megamedical.reading.formats import reader_of
-from megamedical.reading.volume import Volume
+from megamedical.reading.library_errors import blaming
+from megamedical.reading.volume import SHEAR, Volume
 
 # Headers are rounded to single precision, to quaternions, or to a few decimals, which moves the far
 # corners of a large volume most. Below half a voxel, each voxel of a mask is still nearest to its
@@ -56,7 +58,7 @@ def expect_same_facing(image: Path, mask: Path) -> None:
     Raises:
         SubjectError: a row or a column of the mask points elsewhere than that of the image.
     """
-    one, other = (reader_of(path).facing(path) for path in (image, mask))
+    one, other = (_facing(path) for path in (image, mask))
     if one is None or other is None:
         return
     alike = np.diagonal(one.T @ other)[:2]
@@ -67,6 +69,39 @@ def expect_same_facing(image: Path, mask: Path) -> None:
             f"the mask lies along the axes {_axes(other)}, its image along {_axes(one)}; where "
             "headers are known to be wrong, say `mask: {place: voxels}`",
         )
+
+
+def _facing(path: Path) -> NDArray[np.float64] | None:
+    with blaming(path):
+        return reader_of(path).facing(path)
+
+
+def expect_same_plane(image: Plane, mask: Plane, between: float, name: str) -> None:
+    """Make sure that the DICOM file of a mask says that it lies where the slice of its image does.
+
+    Args:
+        image: where the slice lies.
+        mask: where its mask does.
+        between: how far slices of the image lie apart, in mm.
+        name: of the mask's file.
+
+    Raises:
+        SubjectError: it lies `NEAR` voxels from it or farther, or points elsewhere.
+    """
+    axes = np.column_stack([image.axes, image.normal])
+    with np.errstate(all="ignore"):  # of headers that say nothing, which are far from everything
+        apart = np.abs((mask.position - image.position) @ axes / (*image.spacing, between)).max()
+        turned = np.abs(mask.axes - image.axes).max()
+        unlike = np.abs(np.divide(mask.spacing, image.spacing) - 1).max()
+    if apart < NEAR and turned < SHEAR and unlike < ALIKE:
+        return
+    places = [" ".join(f"{mm:.6g}" for mm in plane.position) for plane in (mask, image)]
+    raise SubjectError(
+        "decode",
+        name,
+        f"the mask lies at {places[0]}, the slice of its image at {places[1]} (mm, LPS), or is "
+        "turned against it; where headers are known to be wrong, say `mask: {place: voxels}`",
+    )
 
 
 def described(volume: Volume) -> str:

@@ -6,13 +6,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
+from megamedical.errors import SubjectError
 from megamedical.subjects.subject import Tree
 
 Match = tuple[str, dict[str, str]]  # a path, and the fields that its pattern finds in it
-Counted = tuple[tuple[int, str], ...]
+Counted = tuple[tuple[int, str], ...]  # each number in a text, after what stands before it
+_DECIMAL = ("", ".", "")  # what stands before the numbers of `0.5`, and behind them
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,36 @@ def images_of(matches: Iterable[Match], group: FileGroup) -> list[Image]:
         Image([path for _, path in sorted(slices)], dict(agreed), [n for n, _ in sorted(slices)])
         for agreed, slices in volumes.items()
     ]
+
+
+def expect_one_order(image: Image) -> None:
+    """Make sure that the numbers of slices have one order, whoever counts.
+
+    Raises:
+        SubjectError: they are written in different ways, as those of two volumes would be, or some
+            with a sign; or a point in them may be that of decimals, by which their order differs.
+    """
+    ways: dict[tuple[str, ...], str] = {}
+    for path, number in zip(image.paths, image.numbers, strict=False):
+        ways.setdefault(tuple(between for _, between in number), path)
+    if len(ways) > 1:
+        names = " and ".join(PurePosixPath(path).name for path in [*ways.values()][:2])
+        told = f"its slices are numbered in different ways, as {names}"
+    elif [*ways] == [_DECIMAL] and not _are_ordered(image.numbers):
+        told = "of its slices nobody knows whether .25 comes before .5 or behind it"
+    else:
+        return
+    raise SubjectError(
+        "match",
+        image.paths[0],
+        f"{told}: say in the manifest what their field may match, as in `{{slice:[0-9]+}}`",
+    )
+
+
+def _are_ordered(numbers: Sequence[Counted]) -> bool:
+    """Whether decimals are in their order as such."""
+    decimals = [float(f"{whole}.{part}") for (whole, _), (part, _), *_ in numbers]
+    return decimals == sorted(decimals)
 
 
 def counted(text: str) -> Counted:

@@ -35,7 +35,7 @@ def with_lookups(group: FileGroup, matched: Mapping[str, str], tree: Tree) -> di
 
 def _cell(lookup: Cell, path: str, fields: Mapping[str, str], tree: Tree) -> str:
     cells = {column: Pattern(text).fill(fields) for column, text in lookup.row.items()}
-    row = find_named_row(tree[path], cells)
+    row = find_named_row(tree[path], cells, lookup.column)
     if lookup.column not in row:
         said = ", ".join(f"{text} in {column}" for column, text in cells.items())
         raise SubjectError("match", path, f"says nothing in {lookup.column} where it has {said}")
@@ -45,9 +45,12 @@ def _cell(lookup: Cell, path: str, fields: Mapping[str, str], tree: Tree) -> str
 def _key(lookup: Lookup, path: str, fields: Mapping[str, str], tree: Tree) -> str:
     wanted = Pattern(lookup.equals).fill(fields)
     lines = read_text(tree[path]).splitlines()
-    entries = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
+    entries = [[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]
     for key in lookup.keys:
-        if key in entries and _same(entries[key], wanted):
+        said = {value for name, value in entries if name == key}
+        if len(said) > 1:
+            raise SubjectError("match", path, f"says {key} twice: {' and '.join(sorted(said))}")
+        if any(_same(value, wanted) for value in said):
             return key
     raise SubjectError("match", path, f"none of {', '.join(lookup.keys)} is {wanted}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -25,6 +26,7 @@ class Masks:
         image = Pattern(group.image)
         self._patterns = {text: Pattern(text, image) for text in group.mask.patterns}
         self._counting = {group.slices, group.mask.union}
+        self._of_either: dict[tuple[str, ...], str] = {}  # a mask, by the fields of two images
         self._several = {
             text: self._by_shared_fields(pattern)
             for text, pattern in self._patterns.items()
@@ -59,6 +61,14 @@ class Masks:
         lacking = {mask.files[label] for label in mask.may_lack}
         found = {text: self._with_numbers(text, fields) for text in mask.patterns}
         for text, files in found.items():
+            torn = self._of_either.get(self._key(text, fields)) if text in self._several else None
+            if torn:
+                raise SubjectError(
+                    "match",
+                    torn,
+                    "is the mask of one image or of another, as its name is parted: say in the "
+                    "manifest what fields may match, as in `{object:[0-9]+}`",
+                )
             if not files and text not in lacking:
                 known = {name: fields.get(name, "*") for name in Pattern(text).fields}
                 missing = Pattern(text).fill(known)
@@ -100,8 +110,10 @@ class Masks:
         if text not in self._several:
             path = self._patterns[text].fill(fields)
             return [(path, ())] if path in self._tree else []
-        shared = self._shared(self._patterns[text])
-        return self._several[text].get(tuple(fields[name] for name in shared), [])
+        return self._several[text].get(self._key(text, fields), [])
+
+    def _key(self, text: str, fields: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(fields[name] for name in self._shared(self._patterns[text]))
 
     def _shared(self, pattern: Pattern) -> list[str]:
         return [name for name in pattern.fields if name not in self._counting]
@@ -110,14 +122,39 @@ class Masks:
         self, pattern: Pattern
     ) -> dict[tuple[str, ...], list[tuple[str, Counted]]]:
         shared = self._shared(pattern)
+        images = self._keys_of_images(shared)
+        longest = self._longest_first(pattern)
         files = defaultdict(list)
-        for path, fields in matches_of(pattern, self._tree):
+        for path, matched in matches_of(pattern, self._tree):
+            ways = [matched, longest.match(path) or matched]
+            keys = [tuple(way[name] for name in shared) for way in ways]
+            if keys[0] != keys[1] and images.issuperset(keys):
+                self._of_either.update(dict.fromkeys(keys, path))
+            fields = ways[keys[0] not in images and keys[1] in images]
             order = [counted(fields[name]) for name in pattern.fields if name not in shared]
             number = counted(fields[self._group.slices]) if self._group.slices in fields else ()
             files[tuple(fields[name] for name in shared)].append((order, path, number))
         return {
             key: [(path, number) for _, path, number in sorted(each)] for key, each in files.items()
         }
+
+    def _keys_of_images(self, shared: Sequence[str]) -> set[tuple[str, ...]]:
+        """What the images say in some fields; nothing where these are looked up."""
+        image = Pattern(self._group.image)
+        if not {*shared} <= {*image.fields}:
+            return set()
+        return {tuple(f[name] for name in shared) for _, f in matches_of(image, self._tree)}
+
+    def _longest_first(self, pattern: Pattern) -> Pattern:
+        """A pattern whose fields take as much of a name as they can, not as little."""
+        image = Pattern(self._group.image)
+        bare = {*pattern.fields} - {*pattern.meanings, *image.meanings}
+        text = re.sub(
+            r"\{([a-z_]+)\}",
+            lambda field: f"{{{field[1]}:[^/]+}}" if field[1] in bare else field[0],
+            pattern.text,
+        )
+        return Pattern(text, image)
 
 
 def _in_order(image: Image, masks: Sequence[str]) -> list[list[str]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from megamedical.catalogue.group import FileGroup
 from megamedical.catalogue.patterns import Pattern
 from megamedical.errors import SubjectError
+from megamedical.reading.dicom import is_dicom
 from megamedical.reading.file_parts import has_entry
 from megamedical.subjects.frames import parts_of
-from megamedical.subjects.images import Image, images_of, matches_of
+from megamedical.subjects.images import Image, expect_one_order, images_of, matches_of
 from megamedical.subjects.lookups import with_lookups
 from megamedical.subjects.masks import WITHOUT_IMAGE, WITHOUT_MASK, Masks
 from megamedical.subjects.subject import Failure, Subject, Tree
@@ -37,6 +38,8 @@ def find_subjects(
     for image in images_of(matches, group):
         claimed |= {*image.paths, *masks.known(image.fields)}
         try:
+            if not is_dicom(tree[image.paths[0]]):  # which says where each slice lies
+                expect_one_order(image)
             for part in parts_of(image, group, masks, tree):
                 fields = with_lookups(group, part, tree)
                 if fields != image.fields:

@@ -70,6 +70,7 @@ DAMAGE = (
     tarfile.TarError,
 )
 
+_DEEPEST = 4  # archives in each other
 _STATES = ("unpacking", "replaced", "wrapped")
 _FETCH_AGAIN = "Delete it and fetch it again."
 
@@ -183,17 +184,18 @@ def _fill(folder: Path, archive: Path, limits: Limits, named: Path | None = None
 
 
 def _unwrap(folder: Path, outer: Path, limits: Limits) -> None:
-    """Put in the place of an archive that is alone in a folder what it holds."""
-    files = list(islice((path for path in folder.rglob("*") if path.is_file()), 2))
-    if len(files) != 1 or _kind(files[0]) == "file":
-        return
-    scratch = folder.with_suffix(".wrapped")
-    scratch.mkdir()
-    inner = files[0].replace(scratch / files[0].name)
-    shutil.rmtree(folder)
-    folder.mkdir()
-    _fill(folder, inner, limits, named=outer)
-    shutil.rmtree(scratch)
+    """Put in the place of an archive that is alone in a folder what it holds, and so on."""
+    for _ in range(_DEEPEST):
+        files = list(islice((path for path in folder.rglob("*") if path.is_file()), 2))
+        if len(files) != 1 or _kind(files[0]) == "file":
+            return
+        scratch = folder.with_suffix(".wrapped")
+        scratch.mkdir()
+        inner = files[0].replace(scratch / files[0].name)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        _fill(folder, inner, limits, named=outer)
+        shutil.rmtree(scratch)
 
 
 def _take_file(archive: Path, safe: SafeFolder) -> None:

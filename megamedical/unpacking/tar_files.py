@@ -17,6 +17,11 @@ from megamedical.unpacking.safe_folder import Names, Refused, SafeFolder, refuse
 
 _CHUNK = 1024 * 1024
 _LISTED = 1024**3
+_MAGIC, _MAGIC_AT = b"ustar", 257  # where a header has it
+_APART = (
+    "If you trust it, unpack it by hand (tar --ignore-zeros), repack the result as a zip under the "
+    "same name, and use --no-checksum."
+)
 _LONGEST_NAME_HEADER = 8 * 1024
 _LONGEST_HEADER = 64 * 1024  # of extended facts, and of all that hold for every member
 _TAR_HEADERS = {
@@ -123,6 +128,20 @@ def read_tar(archive: Path, folder: SafeFolder) -> None:
         while content.fileobj and (rest := content.fileobj.read(_CHUNK)):
             unpacked += len(rest)
             refuse_bomb(folder.limits, unpacked, packed)
+            _refuse_another(rest)
+
+
+def _refuse_another(rest: bytes) -> None:
+    """Make sure that blocks behind the end of a tar begin no other one, which would be lost.
+
+    Raises:
+        Refused: one does.
+    """
+    place = rest.find(_MAGIC)
+    while place >= 0:
+        if place % tarfile.BLOCKSIZE == _MAGIC_AT:
+            raise Refused("is several tars, one after the other", _APART)
+        place = rest.find(_MAGIC, place + 1)
 
 
 def _add_tar_member(

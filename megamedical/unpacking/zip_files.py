@@ -31,6 +31,11 @@ from megamedical.unpacking.zip_directory import refuse_large_directory
 
 _AES = 99
 _ENCRYPTED = 0x1
+_LOCAL_HEADER = b"PK\x03\x04"
+_APART = (
+    "It may be two, one after the other, or changed by a program that left the old files in it. If "
+    "you trust it, repack what belongs to it as a zip under the same name, and use --no-checksum."
+)
 _WRAPPED = 2 * 1024**3  # bytes of a zip in a zip that are decompressed for its names
 _ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, _AES}
 
@@ -75,6 +80,7 @@ def read_zip(archive: Path, folder: SafeFolder) -> None:
         if parts[-1] == archive:
             _count_from_the_first(content, members, parts)
         _refuse_overlaps(members)
+        _refuse_unlisted(file, members)
         need = sum(member.file_size for member in members)
         refuse_bomb(folder.limits, need, need)
         require_room(folder.root, need, f"unpacking {archive.name}")
@@ -122,6 +128,14 @@ def _refuse_overlaps(members: list[zipfile.ZipInfo]) -> None:
             raise Refused(
                 f"holds {shown(member.filename)} and {shown(after.filename)} in the same bytes"
             )
+
+
+def _refuse_unlisted(file: IO[bytes], members: list[zipfile.ZipInfo]) -> None:
+    """Of two zips one after the other the table of contents at the end lists the second alone."""
+    file.seek(0)
+    begins = file.read(len(_LOCAL_HEADER)) == _LOCAL_HEADER
+    if begins and all(member.header_offset for member in members):
+        raise Refused("begins with files that its table of contents does not list", _APART)
 
 
 def _add_zip_member(

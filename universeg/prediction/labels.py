@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
+from megamedical.subjects.shades import shades_of
 from megamedical.task_id import slug
 from universeg.tuning.support import Example, SupportError
 
 _COLOUR = re.compile(r"#([0-9a-fA-F]{6})")
-_FEWEST = 3  # shades
 _MOST = 64  # labels
 _SHOWN = 8
 FOREGROUND = {
@@ -118,19 +118,11 @@ def named_labels(given: Sequence[str]) -> dict[int, str]:
 def expect_no_shades(mask: NDArray[Any]) -> None:
     """Make sure that a mask holds labels, not shades of grey as smoothing and JPEG leave at edges.
 
-    Shades lie scattered, or in lines of one pixel: of most of a shade's pixels, none along one axis
-    or none along the other is like it. A few labels may look so too. Hence values are taken for
-    shades only where they are three or more, and more than all others.
-
     Raises:
         SubjectError: it holds shades.
     """
-    values, counts = np.unique(mask[mask > 0], return_counts=True)
-    if len(values) < _FEWEST:
-        return
-    found, thin = np.unique(mask[(mask > 0) & ~_lies_in_area(mask)], return_counts=True)
-    grey = int(np.count_nonzero(2 * thin > counts[np.searchsorted(values, found)]))
-    if _FEWEST <= grey > len(values) / 2:
+    grey = len(shades_of(mask))
+    if grey:
         raise SubjectError(
             "decode",
             "",
@@ -167,16 +159,3 @@ def with_one_foreground(
 def only(mask: NDArray[Any], labels: Collection[int]) -> NDArray[Any]:
     """A mask without the values that are none of these labels."""
     return np.where(np.isin(mask, list(labels)), mask, 0)
-
-
-def _lies_in_area(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a pixel has neighbours like itself along two axes or more."""
-    axes = np.zeros(mask.shape, dtype=np.uint8)
-    for axis in range(mask.ndim):
-        lines = np.moveaxis(mask, axis, 0)
-        is_like_the_next = lines[1:] == lines[:-1]
-        is_alike = np.zeros(lines.shape, dtype=bool)
-        is_alike[:-1] = is_like_the_next
-        is_alike[1:] |= is_like_the_next
-        axes += np.moveaxis(is_alike, 0, axis)
-    return axes >= 2

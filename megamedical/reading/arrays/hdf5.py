@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,8 @@ class Hdf5Reader(Reader):
         with dataset_of(path, part.array) as found:
             expect_array(found.shape, part.frame)
             expect_chunks(found, part.array)
-            return np.asarray(found[() if part.frame is None else part.frame])
+            stored = np.asarray(found[() if part.frame is None else part.frame])
+            return _in_unit(stored, found.attrs, part.array)
 
     def count(self, path: Path, array: str) -> int:
         """See `Reader`."""
@@ -73,6 +74,31 @@ def expect_chunks(found: h5py.Dataset, array: str) -> None:
         raise ValueError(
             f"lacks {claimed - there} of the {claimed} pieces of {array}: they were never written"
         )
+
+
+def _in_unit(stored: NDArray[Any], said: Mapping[str, Any], array: str) -> NDArray[Any]:
+    """Values in the unit that their attributes give, as netCDF has them (the CF conventions).
+
+    Raises:
+        ValueError: some are marked as missing, or the attributes are no numbers.
+    """
+    if stored.dtype.kind not in "iuf":
+        return stored
+    for name in ("_FillValue", "missing_value"):
+        missing = np.isin(stored, said.get(name, ()))
+        if missing.any():
+            raise ValueError(
+                f"marks {np.count_nonzero(missing)} values of {array} as missing ({name})"
+            )
+    slope, intercept = (
+        float(np.asarray(said.get(name, otherwise)).item())
+        for name, otherwise in (("scale_factor", 1), ("add_offset", 0))
+    )
+    if (slope, intercept) == (1, 0):
+        return stored
+    if not (math.isfinite(slope) and math.isfinite(intercept) and slope):
+        raise ValueError(f"gives {array} a scale of {slope:g} and an offset of {intercept:g}")
+    return stored * np.float64(slope) + np.float64(intercept)
 
 
 def _inside(file: h5py.File, array: str) -> Any:  # noqa: ANN401  (a group or a dataset)

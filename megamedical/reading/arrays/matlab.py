@@ -1,4 +1,4 @@
-"""Variables of MATLAB: files of version 5, which SciPy reads, and of 7.3, which are HDF5."""
+"""Variables of MATLAB: files of versions 4 and 5, which SciPy reads, and of 7.3, which are HDF5."""
 
 from __future__ import annotations
 
@@ -46,4 +46,5 @@ def _is_hdf5(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(_HDF5_AT[-1] + len(_HDF5))
     is_there = any(start[place : place + len(_HDF5)] == _HDF5 for place in _HDF5_AT)
-    return is_there or start[_VERSION_AT : _VERSION_AT + 2] in _OF_HDF5
+    is_text = 0 not in start[:4]  # as all but version 4 begin
+    return is_there or (is_text and start[_VERSION_AT : _VERSION_AT + 2] in _OF_HDF5)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _START = b"\xff\xd8"  # of a JPEG stream
 _FILLING = 0xFF
+_APP0, _APP14 = 0xE0, 0xEE  # markers of JFIF, and of Adobe
+_ADOBE_TRANSFORM = 11  # bytes of Adobe's before it says whether colours are luma and chroma
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers: JPEG's, and JPEG-LS's
 _START_OF_2000 = b"\xff\x4f\xff\x51"  # of a JPEG 2000 stream, and of what it says of its size
 _NEEDED = (
@@ -138,10 +140,36 @@ def _bare(dataset: Dataset) -> Dataset:
     for name in _NEEDED:
         if name in dataset:
             bare[name] = dataset[name]
-    if bare.PhotometricInterpretation in _ONE_VALUE:
+    meant = _colours_of(dataset)
+    if meant != bare.PhotometricInterpretation:
         del bare.PhotometricInterpretation  # the element is still that of the file
-        bare.PhotometricInterpretation = "MONOCHROME2"
+        bare.PhotometricInterpretation = meant
     return bare
+
+
+def _colours_of(dataset: Dataset) -> str:
+    """What the values of pixels are: of JPEG with loss what its stream says, if it says it.
+
+    The header of many a file says RGB, while its stream is in luma and chroma as JFIF has it.
+    """
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+
+    said = str(dataset.PhotometricInterpretation)
+    if said in _ONE_VALUE:
+        return "MONOCHROME2"
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if dataset.get("SamplesPerPixel") != 3 or syntax not in (JPEGBaseline8Bit, JPEGExtended12Bit):
+        return said
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=frames))
+    parts = dict(_parts_of(stream))
+    is_jfif = parts.get(_APP0, b"").startswith(b"JFIF")
+    adobe = parts.get(_APP14, b"")
+    is_told = adobe.startswith(b"Adobe") and len(adobe) > _ADOBE_TRANSFORM
+    if is_jfif or (is_told and adobe[_ADOBE_TRANSFORM]):
+        return "YBR_FULL_422" if said == "RGB" else said
+    return "RGB" if is_told else said
 
 
 def _expect_sound(dataset: Dataset) -> None:
@@ -174,13 +202,22 @@ def _expect_sound(dataset: Dataset) -> None:
 
 def _said_by_jpeg(stream: bytes) -> tuple[int, int, int]:
     """The bits of a value, rows and columns, as the frame header of a JPEG stream has them."""
+    for marker, content in _parts_of(stream):
+        if marker in _FRAME_HEADERS:
+            return struct.unpack_from(">BHH", content)
+    raise ValueError("is damaged or cut off: it holds no JPEG stream")
+
+
+def _parts_of(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """The markers of a JPEG stream with what follows on each, up to its frame header."""
     place = len(_START)
     while stream.startswith(_START) and place + 9 <= len(stream):
         marker, length = struct.unpack_from(">xBH", stream, place)
+        if marker != _FILLING:
+            yield marker, stream[place + 4 : place + 2 + length]
         if marker in _FRAME_HEADERS:
-            return struct.unpack_from(">BHH", stream, place + 4)
+            return
         place += 1 if marker == _FILLING else 2 + length
-    raise ValueError("is damaged or cut off: it holds no JPEG stream")
 
 
 def _said_by_jpeg_2000(stream: bytes) -> tuple[int, int, int]:

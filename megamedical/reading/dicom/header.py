@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
 from megamedical.reading.dicom.dataset import read_dataset, said_of, scale_of
+from megamedical.reading.dicom.frames import (
+    OF_DISTANCE,
+    are_placed,
+    numbers_in,
+    why_no_volume,
+)
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.limits import PICTURE, expect_picture, expect_volume
 
@@ -22,17 +28,6 @@ if TYPE_CHECKING:
 
 _NO_SCANS = ("SEG", "RTDOSE")  # modalities that have pixels, but are made from a scan
 _OF_A_PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-# What frames of nuclear medicine may differ in, beside their slice.
-_NO_SLICES = (
-    "EnergyWindowVector",
-    "DetectorVector",
-    "PhaseVector",
-    "RotationVector",
-    "RRIntervalVector",
-    "TimeSlotVector",
-    "AngularViewVector",
-    "TimeSliceVector",
-)
 _MOST_DENSE = 2_000  # compressed pixels a byte, of what is larger than a picture
 
 
@@ -64,7 +59,8 @@ class Header:
 
     `shape` is (frames, rows, columns); `planes` has one entry a frame, `is_placed` is False where
     the file does not say where they lie, and `lacks` names what it leaves open of that; `between`
-    is the distance of slices in mm, as far as a single frame tells; `uid`, `number` and
+    is the distance of slices in mm, as far as a single frame tells; `no_volume` says why several
+    frames are no slices, if they are none; `uid`, `number` and
     `description` are those of the series.
     """
 
@@ -77,6 +73,7 @@ class Header:
     is_placed: bool
     lacks: tuple[str, ...]
     between: float
+    no_volume: str
     is_colour: bool
 
 
@@ -105,6 +102,7 @@ def read_header(path: Path) -> Header:
             is_placed=said_of(dataset, 0, "ImagePositionPatient") is not None,
             lacks=tuple(name for name in _OF_A_PLANE if said_of(dataset, 0, name) is None),
             between=abs(_between(dataset)),
+            no_volume=why_no_volume(dataset, shape[0], _kind_of(dataset)),
             is_colour=not dataset.get("PhotometricInterpretation", "").startswith("MONOCHROME"),
         )
 
@@ -162,14 +160,9 @@ def _expect_low_bits(dataset: Dataset) -> None:
 
 
 def _planes(dataset: Dataset, frames: int) -> Iterator[Plane]:
-    """Where each frame lies; one behind the other, where that is not said of each.
-
-    Raises:
-        ValueError: frames that are not placed are no slices, but times, angles or energies.
-    """
+    """Where each frame lies; one behind the other, where that is not said of each."""
     between, places = _between(dataset), _places(dataset, frames)
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-    each_is_placed = any("PlanePositionSequence" in groups for groups in per_frame)
+    each_is_placed = are_placed(dataset)
     for frame in range(frames):
         cosines = said_of(dataset, frame, "ImageOrientationPatient") or (1, 0, 0, 0, 1, 0)
         down, along = said_of(dataset, frame, "PixelSpacing") or (1, 1)
@@ -184,10 +177,7 @@ def _planes(dataset: Dataset, frames: int) -> Iterator[Plane]:
 
 def _places(dataset: Dataset, frames: int) -> Sequence[int]:
     """Which slice each frame is, counted from 0: what it says, or its own place in the file."""
-    for name in _NO_SLICES:
-        if len({*_numbers(dataset, name)}) > 1:
-            raise ValueError(f"has frames that are no slices, but differ in {name}: split the file")
-    slices = _numbers(dataset, "SliceVector")
+    slices = numbers_in(dataset, "SliceVector")
     if frames == 1 or not slices:
         return range(frames)
     if len(slices) != frames:
@@ -195,17 +185,12 @@ def _places(dataset: Dataset, frames: int) -> Sequence[int]:
     return [number - 1 for number in slices]
 
 
-def _numbers(dataset: Dataset, name: str) -> list[int]:
-    said = dataset.get(name)
-    return [] if said is None else [said] if isinstance(said, int) else [int(n) for n in said]
-
-
 def _between(dataset: Dataset) -> float:
     """The distance of slices in mm, as far as one file tells.
 
     It is negative where the next slice lies against the normal, in front of the one before it.
     """
-    for name in ("SpacingBetweenSlices", "SliceThickness"):
+    for name in OF_DISTANCE:
         between = float(dataset.get(name) or 0)
         if 0 < abs(between) < math.inf:
             return between if name == "SpacingBetweenSlices" else abs(between)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.dicom import compressed
 from megamedical.reading.dicom.dataset import read_dataset, scale_of
-from megamedical.reading.dicom.header import Header
+from megamedical.reading.dicom.header import Header, read_header
 from megamedical.reading.dicom.series import Series, plane_of, series_of, slices_in_order
 from megamedical.reading.library_errors import blaming
 from megamedical.reading.limits import expect_scale
@@ -33,7 +34,29 @@ def read_dicom_picture(path: Path) -> NDArray[Any]:
     (header,) = series_of(path).headers
     if len(header.planes) > 1:
         raise SubjectError("read", path.name, f"holds {len(header.planes)} pictures, not one")
-    pixels = _frames([header])[path][0]
+    return _shallow(_frames([header])[path][0], path)
+
+
+def read_frame(path: Path, number: int) -> NDArray[Any]:
+    """One frame of a file, counted from 0: (H, W), or (H, W, 3) uint8 in colour.
+
+    Frames that are asked for one after the other are decoded once.
+
+    Raises:
+        SubjectError: the file is damaged, or has no such frame; or its colours are deeper.
+    """
+    frames = _film(path, path.stat().st_mtime_ns)
+    if number >= len(frames):
+        raise SubjectError("read", path.name, f"has no frame {number}: it has {len(frames)}")
+    return _shallow(frames[number], path)
+
+
+@lru_cache(maxsize=1)  # the frames of one film come one after the other
+def _film(path: Path, _changed: int) -> NDArray[Any]:
+    return _frames([read_header(path)])[path]
+
+
+def _shallow(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.ndim == 3 and pixels.dtype != np.uint8:
         raise SubjectError("read", path.name, f"has colours in {pixels.dtype}, not in uint8")
     return pixels
@@ -45,6 +68,9 @@ def read_series(series: Series) -> Volume:
     Raises:
         SubjectError: see `slices_in_order`; or a file is damaged.
     """
+    for header in series.headers:
+        if header.no_volume:
+            raise SubjectError("read", header.path.name, header.no_volume)
     slices, between = slices_in_order(series)
     frames = _frames(series.headers)
     voxels = np.stack([frames[header.path][frame] for header, frame in slices])

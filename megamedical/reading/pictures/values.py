@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _SIGNED = 2  # the sample format of TIFF
-_BITS, _PHOTOMETRIC, _FORMAT = 258, 262, 339  # its tags
+_BITS, _PHOTOMETRIC, _DESCRIPTION, _FORMAT = 258, 262, 270, 339  # its tags
 _NO_RGB = ("CMYK", "YCbCr", "LAB", "HSV")
 _WITH_COLOUR = ("RGB", "P", "RGBA", "CMYK", "YCbCr", "LA", "PA")
 
@@ -45,8 +45,21 @@ def values_of(picture: Image.Image) -> NDArray[Any]:
     if bits > 8 and tags.get(_PHOTOMETRIC) == 0:
         if values.dtype.kind != "u":
             raise SubjectError("read", "", "has white at zero, and values that may be below it")
-        return (1 << bits) - 1 - values
-    return values
+        values = (1 << bits) - 1 - values
+    return _calibrated(values, str(tags.get(_DESCRIPTION, "")))
+
+
+def _calibrated(values: NDArray[Any], note: str) -> NDArray[Any]:
+    """Values in the unit that ImageJ gives them by a straight line, as it does what has a sign."""
+    said = dict(line.split("=", 1) for line in note.splitlines() if "=" in line)
+    if not note.startswith("ImageJ=") or said.get("cf") != "0" or not {"c0", "c1"} <= said.keys():
+        return values
+    intercept, slope = float(said["c0"]), float(said["c1"])
+    if not (np.isfinite(intercept) and np.isfinite(slope) and slope):
+        raise SubjectError("read", "", f"is calibrated by a slope of {said['c1']}")
+    if slope == 1 and intercept.is_integer() and values.dtype.kind in "iu":
+        return values.astype(np.int64) + int(intercept)
+    return values * slope + intercept
 
 
 def colours_of(picture: Image.Image) -> NDArray[Any]:
@@ -97,7 +110,7 @@ def grey_of(pixels: NDArray[np.uint8], grey: Grey) -> NDArray[Any]:
     return _luma(Image.fromarray(pixels), grey)
 
 
-def indices_of(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+def indices_of(pixels: NDArray[Any]) -> NDArray[Any]:
     """Colours (H, W, 3) that are all grey, as label values (H, W).
 
     Raises:

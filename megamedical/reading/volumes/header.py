@@ -39,6 +39,18 @@ def expect_volume(path: Path, size: Sequence[int], values: int = 1) -> None:
         raise SubjectError("read", path.name, f"has {values} values a voxel, not one")
 
 
+def expect_flat(path: Path, size: Sequence[int], values: int = 1) -> None:
+    """Make sure that a header claims one picture, whatever axes of length 1 it has besides.
+
+    Raises:
+        SubjectError: it has other dimensions, several values in a pixel, or is larger than a scan.
+    """
+    expect_size(path, size)
+    if values != 1 or sum(length > 1 for length in size) > 2:
+        each = f" with {values} values a pixel" if values != 1 else ""
+        raise SubjectError("read", path.name, f"is no picture: it is {by(size)}{each}")
+
+
 def expect_channel(path: Path, size: Sequence[int], channel: int) -> None:
     """Make sure that a header claims several volumes of one grid, and so many.
 

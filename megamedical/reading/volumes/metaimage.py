@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import Reader
+from megamedical.reading.contract import Grey, Part, Reader
+from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
-from megamedical.reading.volumes.header import expect_volume, millimetres
+from megamedical.reading.volumes.header import expect_flat, expect_volume, millimetres
 from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
 
 _KINDS = {
@@ -59,7 +61,7 @@ _MOST = 9  # dimensions
 
 
 class MetaImageReader(Reader):
-    """MetaImage: a volume."""
+    """MetaImage: a volume, or a picture."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
     shares_nothing: ClassVar[bool] = True
@@ -68,26 +70,63 @@ class MetaImageReader(Reader):
         """See `Reader`."""
         if channel is not None:
             raise SubjectError("read", path.name, f"has no channel {channel}")
-        lines, length = header_lines(path)
-        said = _said(path, lines)
-        _expect_known(path, said)
-        stored = _stored(path, said, length)
-        expect_volume(path, stored.size, int(said.get("ElementNumberOfChannels", "1")))
+        said, stored = _described(path)
+        expect_volume(path, stored.size, _values(said))
         voxels = stored.read(path).reshape(stored.size[2::-1])
         count = len(stored.size)
         to_mm = millimetres(said.get("DistanceUnits", ""), path)
-        spacing = _of(said, ("ElementSpacing", "ElementSize"), np.ones(count), path)[:3] * to_mm
+        spacing = np.abs(_spacing(said, count, path))[:3] * to_mm
         origin = _of(said, ("Offset", "Position", "Origin"), np.zeros(count), path)[:3] * to_mm
-        matrix = _of(said, ("TransformMatrix", "Rotation", "Orientation"), np.eye(count), path)
-        if not spacing.all():
-            raise SubjectError("read", path.name, "its header says that voxels lie 0 mm apart")
-        directions = matrix.reshape(count, count).T[:3, :3]
-        return Volume(
-            voxels,
-            directions * np.where(spacing < 0, -1.0, 1.0),
-            tuple(np.abs(spacing).tolist()),
-            tuple(origin.tolist()),
-        )
+        directions = _directions(said, count, path)[:3, :3]
+        return Volume(voxels, directions, tuple(spacing.tolist()), tuple(origin.tolist()))
+
+    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
+        """See `Reader`."""
+        del grey  # it has none that were colour
+        return one_value_a_pixel(self.part(path, Part()), path)
+
+    def part(self, path: Path, part: Part) -> NDArray[Any]:
+        """The one picture of a file, whatever axes of length 1 it has besides."""
+        if part.array or part.frame is not None:
+            return super().part(path, part)
+        said, stored = _described(path)
+        expect_flat(path, stored.size, _values(said))
+        return np.squeeze(stored.read(path))
+
+    def facing(self, path: Path) -> NDArray[np.float64]:
+        """See `Reader`."""
+        said, stored = _described(path)
+        directions, count = np.eye(3), min(len(stored.size), 3)
+        of_file = _directions(said, len(stored.size), path)
+        directions[:count, :count] = of_file[:count, :count]
+        return directions
+
+
+def _described(path: Path) -> tuple[Mapping[str, str], Stored]:
+    """What a header says, and where the voxels are."""
+    lines, length = header_lines(path)
+    said = _said(path, lines)
+    _expect_known(path, said)
+    return said, _stored(path, said, length)
+
+
+def _values(said: Mapping[str, str]) -> int:
+    return int(said.get("ElementNumberOfChannels", "1"))
+
+
+def _spacing(said: Mapping[str, str], count: int, path: Path) -> NDArray[np.float64]:
+    key = "ElementSpacing" if "ElementSpacing" in said else "ElementSize"
+    spacing = _of(said, (key,), np.ones(count), path)
+    if not spacing[:3].all():
+        raise SubjectError("read", path.name, "its header says that voxels lie 0 mm apart")
+    return spacing
+
+
+def _directions(said: Mapping[str, str], count: int, path: Path) -> NDArray[np.float64]:
+    """Where the axes point, as columns; one along which spacing is negative points back."""
+    matrix = _of(said, ("TransformMatrix", "Rotation", "Orientation"), np.eye(count), path)
+    turned: NDArray[np.float64] = matrix.reshape(count, count).T
+    return turned * np.where(_spacing(said, count, path) < 0, -1.0, 1.0)
 
 
 def _said(path: Path, lines: list[str]) -> dict[str, str]:
@@ -159,6 +198,14 @@ def _is_true(said: Mapping[str, str], key: str, otherwise: str = "False") -> boo
 def _of(
     said: Mapping[str, str], keys: tuple[str, ...], otherwise: np.ndarray, path: Path
 ) -> np.ndarray:
-    """The numbers under the first of some keys that is there."""
-    text = next((said[key] for key in keys if key in said), None)
-    return otherwise if text is None else np.array(numbers_of(text, otherwise.size, path))
+    """The numbers under those of some keys that are there, which mean the same.
+
+    Raises:
+        SubjectError: they are not so many, or two keys say different things.
+    """
+    found = {key: numbers_of(said[key], otherwise.size, path) for key in keys if key in said}
+    if len({*map(tuple, found.values())}) > 1:
+        raise SubjectError(
+            "read", path.name, f"its header says different things in {' and '.join(found)}"
+        )
+    return next((np.array(numbers) for numbers in found.values()), otherwise)

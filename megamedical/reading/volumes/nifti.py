@@ -17,7 +17,7 @@ from megamedical.reading.limits import expect_scale
 from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
-from megamedical.reading.volumes.header import by, expect_channel, expect_size, expect_volume
+from megamedical.reading.volumes.header import expect_channel, expect_flat, expect_volume
 from megamedical.reading.volumes.nifti_place import place_of, without_spacing
 from megamedical.reading.volumes.packed import expect_end, expect_room, opened, voxels_in
 
@@ -79,9 +79,7 @@ class NiftiReader(Reader):
             return super().part(path, part)
 
         def expect(claim: Claim) -> None:
-            expect_size(path, claim.size)
-            if claim.values != 1 or math.prod(claim.size[3:]) != 1:
-                raise SubjectError("read", path.name, f"is no picture: it is {by(claim.size)}")
+            expect_flat(path, claim.size, claim.values)
 
         return np.squeeze(_read(path, expect)[1])
 
@@ -107,24 +105,35 @@ def _read(
         if _magic(claim.header)[1:2] == b"+":
             content.read(claim.begins - len(claim.header.binaryblock))
             return claim, _voxels(content, claim, channel, path, file)
-    if file.suffix.lower() != ".hdr":
+    if _kind_of(file) != ".hdr":
         raise SubjectError(
             "read", path.name, "says that its voxels are in a .img, and has another name"
         )
-    file = beside(file, _other_half(file, ".img").name)
+    file = _other_half(file, ".img")
     with opened(file) as content:
         content.read(claim.begins)
         return claim, _voxels(content, claim, channel, path, file)
 
 
 def _header_file(path: Path) -> Path:
-    if path.suffix.lower() != ".img":
-        return path
-    return beside(path, _other_half(path, ".hdr").name)
+    return _other_half(path, ".hdr") if _kind_of(path) == ".img" else path
 
 
 def _other_half(path: Path, suffix: str) -> Path:
-    return path.with_suffix(suffix.upper() if path.suffix.isupper() else suffix)
+    """The `.hdr` of an `.img`, or the other way round, zipped like this one or not."""
+    bare = _unzipped_name(path)
+    other = bare.with_suffix(suffix.upper() if bare.suffix.isupper() else suffix).name
+    ends = [path.suffix, ""] if bare != path else ["", ".gz"]
+    there = next((end for end in ends if (path.parent / f"{other}{end}").is_file()), ends[0])
+    return beside(path, f"{other}{there}")
+
+
+def _unzipped_name(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
+def _kind_of(path: Path) -> str:
+    return _unzipped_name(path).suffix.lower()
 
 
 def _header(content: BinaryIO, path: Path) -> nib.Nifti1Header:
@@ -146,9 +155,18 @@ def _header(content: BinaryIO, path: Path) -> nib.Nifti1Header:
     if magic in known:
         return header
     is_damaged = any(sum(a != b for a, b in zip(magic, each, strict=True)) == 1 for each in known)
-    if length == 540 or is_damaged or path.suffix.lower() not in (".hdr", ".img"):
+    if length == 540 or is_damaged or _kind_of(path) not in (".hdr", ".img"):
         raise SubjectError("read", path.name, "is no NIfTI: its header lacks the word that says so")
-    return nib.AnalyzeHeader(block, endianness=header.endianness, check=False)
+    analyze = nib.AnalyzeHeader(block, endianness=header.endianness, check=False)
+    orient = analyze["orient"].tobytes()[0]
+    if orient:
+        raise SubjectError(
+            "read",
+            path.name,
+            f"says that its slices lie in another way than most of Analyze (orient {orient}), by "
+            "which some programs go and others do not: convert it to NIfTI, and look at it",
+        )
+    return analyze
 
 
 def _number(block: bytes, order: str) -> int:
@@ -196,10 +214,12 @@ def _voxels(content: BinaryIO, claim: Claim, channel: int, path: Path, file: Pat
 
 
 def _scaled(voxels: NDArray[Any], header: nib.Nifti1Header, path: Path) -> NDArray[Any]:
-    """Voxels in their unit; a slope of 0 is none, as the standard has it, whatever is beside it."""
-    if "scl_slope" not in header:
-        return voxels
-    slope, intercept = (float(header[name]) for name in ("scl_slope", "scl_inter"))
+    """Voxels in their unit; a slope of 0 is none, as the standard has it, whatever is beside it.
+
+    In Analyze SPM, and what reads it, have a slope and an intercept where nobody else has anything.
+    """
+    names = ("scl_slope", "scl_inter") if "scl_slope" in header else ("funused1", "funused2")
+    slope, intercept = (float(header[name]) for name in names)
     if not math.isfinite(slope) or slope == 0 or (slope, intercept) == (1, 0):
         return voxels
     if not math.isfinite(intercept):

@@ -1,4 +1,7 @@
-"""Where a NIfTI header says that its voxels lie: one rule, for every path that reads one."""
+"""Where a NIfTI header says that its voxels lie: one rule, for every path that reads one.
+
+Analyze, which has neither matrix nor quaternion, is told by its `originator`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ _SCANNER = 1  # the code of a form that is the scanner's own
 _TO_MM = {1: 1e3, 3: 1e-3}  # by the code of a unit: metres, micrometres; anything else is mm
 _ASKEW = 1e-4  # cosine between axes, above which a matrix is none of directions
 _TO_LPS = np.diag([-1.0, -1.0, 1.0])  # from RAS
+_OF_ANALYZE = np.diag([-1.0, 1.0, 1.0])  # in RAS: i to the left, j to the front, k to the head
 
 
 def place_of(
@@ -22,7 +26,9 @@ def place_of(
     The sform says it where its axes are at right angles and it is the scanner's own or alone; else
     the qform; else an sform that is askew. Where neither has a code, voxels lie along the axes of
     the patient, the first at the origin, i to the left, j to the back, k to the head, as ITK has
-    it. Spacing is that of `pixdim`, without its sign, which only counts where there is no code.
+    it. Those of Analyze lie as its makers say, i to the left, j to the front, k to the head; its
+    origin is that of SPM, where it is one. Spacing is that of `pixdim`, without its sign, which
+    only counts where there is no code.
     """
     with np.errstate(all="ignore"):  # what is not finite is refused by whoever turns the volume
         steps = np.asarray(header["pixdim"], dtype=np.float64)[1:4]
@@ -59,7 +65,21 @@ def _matrix(header: Mapping[str, Any], steps: NDArray[np.float64]) -> NDArray[np
             return sform
     if by_qform > 0:
         return _qform(header, steps)
-    return np.column_stack([_TO_LPS @ np.diag(np.where(steps < 0, -1.0, 1.0)), np.zeros(3)])
+    axes = np.diag(np.where(steps < 0, -1.0, 1.0)) @ (_TO_LPS if has_forms else _OF_ANALYZE)
+    if has_forms:
+        return np.column_stack([axes, np.zeros(3)])
+    return np.column_stack([axes, -axes @ (_voxel_of_spm(header) * np.abs(steps))])
+
+
+def _voxel_of_spm(header: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The voxel (i, j, k) at which SPM has the origin; the first one, where the header has none.
+
+    SPM counts it from 1, in bytes in which others keep the name of a person.
+    """
+    size = np.asarray(header["dim"])[1:4]
+    voxel = np.frombuffer(header["originator"].tobytes()[:6], size.dtype).astype(np.float64)
+    is_one = voxel.any() and (-size < voxel).all() and (voxel < 2.0 * size).all()
+    return voxel - 1 if is_one else np.zeros(3)
 
 
 def _is_straight(matrix: NDArray[np.float64]) -> bool:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import Reader
+from megamedical.reading.contract import Grey, Part, Reader
+from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
-from megamedical.reading.volumes.header import expect_volume, millimetres
+from megamedical.reading.volumes.header import expect_flat, expect_volume, millimetres
 from megamedical.reading.volumes.packed import Packing
 from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
 
@@ -85,6 +86,7 @@ _FIELDS = frozenset(
     ]
 )
 _MOST = 16  # dimensions
+_ROUNDED = 1e-3  # of a length
 _OF_SPACE = ("domain", "space", "???", "none", "")  # kinds of axes along which voxels lie
 
 
@@ -101,7 +103,7 @@ class Header:
 
 
 class NrrdReader(Reader):
-    """NRRD: a volume."""
+    """NRRD: a volume, or a picture."""
 
     dimension: ClassVar[Literal[2, 3]] = 3
     shares_nothing: ClassVar[bool] = True
@@ -124,6 +126,52 @@ class NrrdReader(Reader):
             )
         expect_volume(path, size, values)
         return place(stored.read(path).reshape(size[2::-1]), header, axes[:3], path)
+
+    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
+        """See `Reader`."""
+        del grey  # it has none that were colour
+        return one_value_a_pixel(self.part(path, Part()), path)
+
+    def part(self, path: Path, part: Part) -> NDArray[Any]:
+        """The one picture of a file, whatever axes of length 1 it has besides."""
+        if part.array or part.frame is not None:
+            return super().part(path, part)
+        header = read_header(path)
+        stored = stored_of(path, header)
+        of_space = math.prod(stored.size[axis] for axis in axes_of_space(header, len(stored.size)))
+        expect_flat(path, stored.size, math.prod(stored.size) // max(of_space, 1))
+        return np.squeeze(stored.read(path))
+
+    def facing(self, path: Path) -> NDArray[np.float64]:
+        """See `Reader`."""
+        header = read_header(path)
+        axes = axes_of_space(header, len(stored_of(path, header).size))
+        return _facing(header, axes[:3], path)
+
+
+def _facing(header: Header, axes: Sequence[int], path: Path) -> NDArray[np.float64]:
+    """Where two axes or three point; a third that is not there is at right angles to both."""
+    said, to_lps = header.fields, np.array(_to_lps(header.fields.get("space", ""), path))
+    if "spacedirections" in said:
+        vectors = re.findall(r"none|\([^)]*\)", said["spacedirections"])
+        steps = [_short_vector(vectors[axis], path) for axis in axes]
+    else:
+        lengths = _lengths(said.get("spacings", ""), axes)
+        steps = [length * axis for length, axis in zip(lengths, np.eye(3), strict=False)]
+    turned: list[NDArray[np.float64]] = [to_lps * step for step in steps]
+    if len(turned) == 2:
+        turned.append(np.cross(turned[0], turned[1]))
+    matrix = np.column_stack(turned)
+    with np.errstate(invalid="ignore", divide="ignore"):  # no length, no direction
+        found: NDArray[np.float64] = matrix / np.linalg.norm(matrix, axis=0)
+    return found
+
+
+def _short_vector(said: str, path: Path) -> NDArray[np.float64]:
+    """A vector in a space of two dimensions or three."""
+    count = said.count(",") + 1
+    numbers = numbers_of(said.strip("()").replace(",", " "), count, path)
+    return np.array([*numbers, 0.0, 0.0])[:3]
 
 
 def _segments(header: Header) -> list[str]:
@@ -222,6 +270,11 @@ def place(voxels: NDArray[Any], header: Header, axes: Sequence[int], path: Path)
     if "spacedirections" in said:
         vectors = re.findall(r"none|\([^)]*\)", said["spacedirections"])
         steps = np.column_stack([_vector(vectors[axis], path) for axis in axes])
+        told = _lengths(said.get("spacings", ""), axes, otherwise=math.nan)
+        if (np.abs(np.linalg.norm(steps, axis=0) - np.abs(told)) > _ROUNDED * np.abs(told)).any():
+            raise SubjectError(
+                "read", path.name, "its header says other spacings than its space directions have"
+            )
         to_mm = _units(said.get("spaceunits", ""), range(3), path)
         steps, origin = to_mm[:, None] * steps, to_mm * origin
     else:

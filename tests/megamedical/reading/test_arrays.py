@@ -73,6 +73,35 @@ def test_arrays_that_are_claimed_and_not_there_are_refused(tmp_path):
     assert "holds no numbers" in refusal_of(tmp_path / "a.h5", Part("reference"))
 
 
+def test_values_are_in_the_unit_that_their_attributes_give(tmp_path):
+    """As netCDF packs them."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["packed"] = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+        file["packed"].attrs.update({"scale_factor": [0.5], "add_offset": -10, "_FillValue": 99})
+    for frame in (0, 1):
+        found = read_picture_part(tmp_path / "a.h5", Part("packed", frame=frame))
+        np.testing.assert_array_equal(found, (frame * 12 + np.arange(12).reshape(3, 4)) / 2 - 10)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"_FillValue": np.int16(5)}, "marks 1 values of packed as missing"),
+        ({"missing_value": [3, 7]}, "marks 2 values of packed as missing"),
+        ({"scale_factor": 0.0}, "gives packed a scale of 0"),
+        ({"add_offset": np.nan}, "an offset of nan"),
+        ({"scale_factor": [1.0, 2.0]}, "size 1"),
+        ({"scale_factor": "half"}, "half"),
+    ],
+)
+def test_values_that_are_missing_or_have_no_unit_are_refused(tmp_path, said, told):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["packed"] = np.arange(12, dtype=np.int16).reshape(3, 4)
+        file["packed"].attrs.update(said)
+    with pytest.raises(SubjectError, match=told):
+        read_picture_part(tmp_path / "a.h5", Part("packed"))
+
+
 @pytest.mark.parametrize("written", [0, 1, 4, 6])
 def test_pieces_that_were_never_written_are_no_zeros(tmp_path, written):
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -118,6 +147,15 @@ def test_matlab_7_3_is_hdf5_whose_axes_are_turned(tmp_path):
     (tmp_path / "a.mat").write_bytes(content)
     np.testing.assert_array_equal(read_picture_part(tmp_path / "a.mat", Part("image")), PICTURE)
     assert "holds no array mask" in refusal_of(tmp_path / "a.mat", Part("mask"))
+
+
+def test_matlab_4_is_told_by_its_beginning(tmp_path):
+    """Its values stand where newer files have their version."""
+    values = np.full((40, 30), 2, np.uint8)
+    values[::2] = 0
+    savemat(tmp_path / "a.mat", {"image": values}, format="4")
+    assert {(tmp_path / "a.mat").read_bytes()[n : n + 2] for n in (124, 125)} >= {b"\0\2"}
+    np.testing.assert_array_equal(read_picture_part(tmp_path / "a.mat", Part("image")), values)
 
 
 def test_variables_that_are_no_arrays_of_numbers_are_told(tmp_path):

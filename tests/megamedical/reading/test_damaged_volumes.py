@@ -138,6 +138,20 @@ def test_the_file_that_is_named_is_read(tmp_path, asked):
     assert np.unique(read_scan(tmp_path / asked, 3).voxels) == [expected]
 
 
+@pytest.mark.parametrize("zipped", [(".hdr", ".img"), (".img",), (".hdr",)])
+def test_either_half_of_a_pair_may_be_zipped(tmp_path, zipped):
+    nib.save(nib.Nifti1Pair(HEAD, IN_MM), tmp_path / "x.hdr")
+    expected = read_scan(tmp_path / "x.hdr", 3)
+    for suffix in zipped:
+        path = tmp_path / f"x{suffix}"
+        (tmp_path / f"x{suffix}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    for path in tmp_path.iterdir():
+        found = read_scan(path, 3)
+        np.testing.assert_array_equal(found.voxels, expected.voxels)
+        assert (found.spacing, found.orientation) == (expected.spacing, expected.orientation)
+
+
 def test_nifti_2_and_names_in_any_case(tmp_path):
     nib.save(nib.Nifti2Image(HEAD, IN_MM), tmp_path / "a.nii.gz")
     nib.save(nib.Nifti1Image(HEAD, IN_MM), tmp_path / "b.nii")

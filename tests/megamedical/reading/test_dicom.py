@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,33 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_rescale, pixel_array
 from pydicom.uid import (
     ComprehensiveSRStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
+    EnhancedXAImageStorage,
     ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    RLELossless,
     SecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    VideoEndoscopicImageStorage,
+    VLWholeSlideMicroscopyImageStorage,
+    XRayAngiographicImageStorage,
+    XRayRadiofluoroscopicImageStorage,
     generate_uid,
 )
 
 from megamedical.errors import SubjectError
+from megamedical.reading.contract import Part
+from megamedical.reading.dicom import read_dicom_picture
+from megamedical.reading.file_parts import count_pictures, read_picture_part
 from megamedical.reading.images import read_label_values, read_scan, read_volume
 
 RNG = np.random.default_rng(0)
@@ -211,6 +225,27 @@ def write_compressed(path, pixels, compressor):
     writer.SetUseCompression(True)
     writer.SetCompressor(compressor)
     writer.Execute(sitk.GetImageFromArray(pixels))
+
+
+@pytest.mark.parametrize("said", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize("are_transformed", [True, False])
+def test_colours_of_jpeg_are_those_that_its_stream_says(tmp_path, said, are_transformed):
+    """Headers often say RGB of a stream in luma and chroma."""
+    down, across = np.mgrid[:32, :40]
+    colours = np.stack([7 * down, 6 * across, 255 - 4 * down], -1).astype(np.uint8)
+    stream = BytesIO()
+    if are_transformed:
+        Image.fromarray(colours).save(stream, "JPEG", quality=100, subsampling=0)
+    else:
+        Image.fromarray(colours).save(stream, "JPEG", quality=100, keep_rgb=True)
+    path = write(tmp_path / "a.dcm", colours, PhotometricInterpretation=said)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path)
+    found = read_dicom_picture(path)
+    assert np.abs(found.astype(int) - colours).max() <= 3
 
 
 @pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
@@ -417,6 +452,70 @@ def test_frames_without_a_place_follow_each_other(tmp_path):
     np.testing.assert_array_equal(volume.voxels, VOXELS)
     assert volume.spacing == SPACING
     assert "holds 7 pictures, not one" in refusal_of(path, lambda path: read_scan(path, 2))
+
+
+def cine(path, kind=SecondaryCaptureImageStorage, **said):
+    """Frames of one size that would make a volume, were they slices."""
+    laid = {"PixelSpacing": [1.25, 0.75], "SliceThickness": 2.5}
+    return write(path, VOXELS, kind, **{**laid, **said})
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (UltrasoundMultiFrameImageStorage, {}),
+        (XRayAngiographicImageStorage, {}),
+        (XRayRadiofluoroscopicImageStorage, {}),
+        (EnhancedXAImageStorage, {}),
+        (VLWholeSlideMicroscopyImageStorage, {}),
+        (VideoEndoscopicImageStorage, {}),
+        (SecondaryCaptureImageStorage, {"FrameIncrementPointer": 0x00181063, "FrameTime": 40}),
+        (SecondaryCaptureImageStorage, {"FrameIncrementPointer": [0x00181065, 0x00540020]}),
+    ],
+)
+def test_a_film_is_no_volume(tmp_path, kind, said):
+    path = cine(tmp_path / "a.dcm", kind, **said)
+    assert "has frames that are no slices of a volume, but a film or tiles" in refusal_of(path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_each_frame_of_a_film_is_a_picture(tmp_path, syntax):
+    path = cine(tmp_path / "a.dcm", UltrasoundMultiFrameImageStorage, RescaleSlope=2)
+    if syntax is RLELossless:
+        dataset = dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+    assert count_pictures(path) == len(VOXELS)
+    for frame in (0, 1, 5, 2):
+        found = read_picture_part(path, Part(frame=frame))
+        np.testing.assert_array_equal(found, VOXELS[frame] * 2.0)
+    with pytest.raises(SubjectError, match="has no frame 7: it has 7"):
+        read_picture_part(path, Part(frame=7))
+    with pytest.raises(SubjectError, match="holds no pixels"):
+        read_picture_part(path, Part("pixels"))
+
+
+def test_a_channel_of_a_picture_in_colour(tmp_path):
+    colours = RNG.integers(0, 256, (6, 5, 3)).astype(np.uint8)
+    path = write(tmp_path / "a.dcm", colours, SecondaryCaptureImageStorage)
+    found = read_picture_part(path, Part(channel=1))
+    np.testing.assert_array_equal(found, colours[..., 1])
+
+
+def test_one_frame_of_a_film_is_a_picture(tmp_path):
+    path = write(tmp_path / "a.dcm", VOXELS[0], UltrasoundMultiFrameImageStorage, NumberOfFrames=1)
+    np.testing.assert_array_equal(read_scan(path, 2).voxels, VOXELS[0])
+
+
+def test_frames_that_tell_no_distance_are_no_slices(tmp_path):
+    path = cine(tmp_path / "a.dcm", SliceThickness=None)
+    assert "says how far apart its pixels lie, and not its frames" in refusal_of(path)
+
+
+def test_frames_with_groups_and_without_places_are_refused(tmp_path):
+    frames = [groups(FrameContentSequence={"FrameComments": "t"}) for _ in VOXELS]
+    path = cine(tmp_path / "a.dcm", PerFrameFunctionalGroupsSequence=frames)
+    assert "does not say where its frames lie" in refusal_of(path)
 
 
 def test_a_mask_can_be_dicom_too(tmp_path):

@@ -18,7 +18,7 @@ from megamedical.reading.file_parts import (
     read_run_lengths,
     told_of_pictures,
 )
-from megamedical.reading.images import read_volume
+from megamedical.reading.images import read_scan, read_volume
 
 PICTURES = np.random.default_rng(0).integers(0, 200, (4, 5, 6, 3)).astype(np.uint8)
 
@@ -164,3 +164,63 @@ def test_run_lengths_are_not_guessed(tmp_path, content, told):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(SubjectError, match=told):
         read_run_lengths(tmp_path / "a.json", "im", "a")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "mat", "h5"])
+def test_complex_numbers_are_no_intensities(tmp_path, suffix):
+    """Only their real part would be seen."""
+    path = written(tmp_path / f"a.{suffix}", np.ones((4, 5)) + 2j)
+    with pytest.raises(SubjectError, match="holds complex128 values, not intensities"):
+        read_picture_part(path, Part("values"))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "mat", "h5"])
+def test_labels_in_three_channels_are_not_mixed(tmp_path, suffix):
+    """0.114 of 500 would be label 57."""
+    labels = np.zeros((4, 5, 3), np.uint16)
+    labels[1:3, 2] = 3
+    path = written(tmp_path / f"grey.{suffix}", labels)
+    found = read_picture_part(path, Part("values", is_label=True))
+    np.testing.assert_array_equal(found, labels[..., 0])
+    labels[3, 3, 2] = 500
+    path = written(tmp_path / f"a.{suffix}", labels)
+    with pytest.raises(SubjectError, match="is in colour, where a grey value a label is meant"):
+        read_picture_part(path, Part("values", is_label=True))
+
+
+def test_what_has_one_value_a_pixel_has_no_second_channel_of_labels(tmp_path):
+    """Each of its labels would lie in the same place."""
+    Image.fromarray(np.eye(5, dtype=np.uint8)).save(tmp_path / "a.png")
+    for channel in (0, "any"):
+        found = read_picture_part(tmp_path / "a.png", Part(channel=channel, is_label=True))
+        np.testing.assert_array_equal(found, np.eye(5))
+    with pytest.raises(SubjectError, match="has one value a pixel, no channel 1"):
+        read_picture_part(tmp_path / "a.png", Part(channel=1, is_label=True))
+
+
+@pytest.mark.parametrize("channel", [0, 1, "any"])
+def test_channels_come_last_and_no_column_is_one(tmp_path, channel):
+    np.save(tmp_path / "a.npy", np.zeros((3, 20, 30), np.uint8))
+    with pytest.raises(SubjectError, match="channels are meant to come last"):
+        read_picture_part(tmp_path / "a.npy", Part(channel=channel))
+
+
+def test_a_thin_volume_is_no_picture_in_colour(tmp_path):
+    voxels = np.arange(3 * 5 * 6, dtype=np.int16).reshape(3, 5, 6)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
+    with pytest.raises(SubjectError, match="is no picture: it is 3x5x6"):
+        read_scan(tmp_path / "a.nii", 2)
+
+
+def written(path, values):
+    """A file of one array, under the name `values` where it has one."""
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".npz":
+        np.savez(path, values=values)
+    elif path.suffix == ".mat":
+        pytest.importorskip("scipy.io").savemat(path, {"values": values})
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file["values"] = values
+    return path

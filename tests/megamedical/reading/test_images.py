@@ -589,3 +589,30 @@ def test_centerings_are_centers(tmp_path):
     said = "spacings: 2 2 2\naxis mins: 0 0 0\ncenterings: node cell node\n\n"
     (tmp_path / "a.nrrd").write_bytes((TEXT_HEADERS["a.nrrd"] + said).encode() + bytes(8))
     assert read_volume(tmp_path / "a.nrrd").origin == (0, 1, 0)
+
+
+def test_a_meta_image_that_says_two_things_is_refused(tmp_path):
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
+    for said, told in (
+        ("Offset = 1 2 3\nPosition = 1 2 4\n", "different things in Offset and Position"),
+        ("Offset = 1 2 3\nOrigin = 1.0 2.0 3.0\n", None),
+    ):
+        end = "ElementSpacing = 1 1 1\nElementDataFile = LOCAL\n"
+        (tmp_path / "a.mha").write_bytes((header + said + end).encode() + bytes(8))
+        if told:
+            with pytest.raises(SubjectError, match=told):
+                read_volume(tmp_path / "a.mha")
+        else:
+            assert read_volume(tmp_path / "a.mha").origin == (1, 2, 3)
+
+
+@pytest.mark.parametrize(("spacings", "is_read"), [("1 2.0001 3", True), ("1 1 1", False)])
+def test_a_nrrd_that_says_two_spacings_is_refused(tmp_path, spacings, is_read):
+    header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n"
+    placed = f"spacings: {spacings}\nspace directions: (1,0,0) (0,-2,0) (0,0,3)\n\n"
+    (tmp_path / "a.nrrd").write_bytes((header + placed).encode() + bytes(8))
+    if is_read:
+        assert read_volume(tmp_path / "a.nrrd").spacing == (1, 2, 3)
+    else:
+        with pytest.raises(SubjectError, match="says other spacings than its space directions"):
+            read_volume(tmp_path / "a.nrrd")

@@ -84,6 +84,17 @@ def test_tiff_is_read_as_it_is_written(tmp_path, pixels, photometric, sample_for
     np.testing.assert_array_equal(read_scan(path, 2).voxels, meant)
 
 
+def test_values_are_in_the_unit_of_imagej(tmp_path):
+    """It keeps what has a sign in 16 bits without, and says so in a note."""
+    meant = GREYS.astype(np.int32) * 100 - 1024
+    for slope, offset, stored in (("1.0", -32768, meant + 32768), ("0.5", -100, GREYS)):
+        note = f"ImageJ=1.54f\nunit=mm\ncf=0\nc0={offset}.0\nc1={slope}\nvunit=HU\n"
+        kept = stored.astype(np.uint16)
+        tifffile.imwrite(tmp_path / "a.tif", kept, description=note, metadata=None)
+        found = read_scan(tmp_path / "a.tif", 2).voxels
+        np.testing.assert_array_equal(found, stored * float(slope) + offset)
+
+
 @pytest.mark.parametrize("packing", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "big"])
 def test_packed_tiff(tmp_path, packing):
     said = {"big_tiff": True} if packing == "big" else {"compression": packing}
@@ -173,6 +184,31 @@ def test_labels_of_few_bits_are_not_stretched(tmp_path, bits):
         content = content.replace(entry, struct.pack("<HHII", tag, 4, 1, meant))
     path.write_bytes(content)
     np.testing.assert_array_equal(read_label_values(tmp_path / "a.tif", 2), labels)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "AVIF"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "a video"),
+        (b"\xff\x0a\x01\x02", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\n<!DOCTYPE html><html>", "a web page, or a drawing in text"),
+    ],
+)
+def test_what_is_known_and_not_read_is_called_by_its_name(tmp_path, start, kind):
+    (tmp_path / "a.png").write_bytes(start + bytes(99))
+    assert f"is {kind}, which is not read here: save it as PNG" in refusal_of(tmp_path / "a.png")
+
+
+def test_a_format_under_another_name_or_zipped_is_called_by_its_own(tmp_path):
+    np.save(tmp_path / "a.npy", GREYS)
+    (tmp_path / "b.nrrd.gz").write_bytes(gzip.compress(b"NRRD0004\ntype: uchar\n"))
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.npy").read_bytes())
+    for name, kind in (("a.png", r"an array of NumPy (.npy)"), ("b.nrrd.gz", "NRRD (.nrrd)")):
+        assert f"is {kind} under another name, or zipped" in refusal_of(tmp_path / name)
 
 
 def test_a_tiff_that_cannot_be_read_is_called_one(tmp_path):

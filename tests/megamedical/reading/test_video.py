@@ -96,11 +96,19 @@ def test_colours_without_luma_become_grey_as_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("matrix", "turn"),
-    [((-1, 0, 0, -1), 2), ((0, 1, -1, 0), -1), ((0, -1, 1, 0), 1)],
+    ("matrix", "meant"),
+    [
+        ((-1, 0, 0, -1), lambda frame: np.rot90(frame, 2)),
+        ((0, 1, -1, 0), lambda frame: np.rot90(frame, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), np.transpose),
+        ((0, -1, -1, 0), lambda frame: np.rot90(frame.T, 2)),
+    ],
 )
-def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, turn):
-    """Telephones keep frames as their sensor lies, and say how to turn them."""
+def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, meant):
+    """Telephones keep frames as their sensor lies, and say how to turn them; some mirror them."""
     path, content = tmp_path / "a.mp4", bytearray(video_of(film(), "mp4"))
     path.write_bytes(content)
     shown = read_frame(path, 3)
@@ -109,7 +117,7 @@ def test_a_film_that_is_turned_stands_as_it_is_shown(tmp_path, matrix, turn):
     content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path = tmp_path / "turned.mp4"
     path.write_bytes(content)
-    np.testing.assert_array_equal(read_frame(path, 3), np.rot90(shown, turn))
+    np.testing.assert_array_equal(read_frame(path, 3), meant(shown))
 
 
 def test_a_frame_that_is_not_there_is_told(recording):
@@ -337,6 +345,27 @@ def test_a_recording_without_a_row_is_told(tmp_path):
     files = annotated(tmp_path)
     (tmp_path / SHEET).write_bytes(spreadsheet([["ES0002 _4CH_1", *[0] * 6, 4, 6, "ü"]]))
     assert find(files) == ([], {SHEET: f"no row has {NAME} in A"})
+
+
+@pytest.mark.parametrize(("codec", "is_kept"), [("mpeg4", False), ("mjpeg", False), ("ffv1", True)])
+def test_a_film_of_labels_is_packed_without_loss(tmp_path, codec, is_kept):
+    (tmp_path / "a.avi").write_bytes(video_of(film(), "avi", codec))
+    (tmp_path / "a_m.avi").write_bytes(video_of(film(), "avi", codec))
+    labels = {20: "ground", 220: "bar"}
+    facts = {
+        "modality": "ultrasound", "dimension": 2, "subjects": 10, "labels": labels,
+        "image": "{case:[a-z]}.avi", "mask": {"decode": "values", "file": "{case}_m.avi"},
+        "frames": "frame", "subject": "{case}-{frame}", "patient": "{case}",
+    }  # fmt: skip
+    group = FileGroup.model_validate(facts)
+    tree = {path.name: path for path in tmp_path.iterdir()}
+    subjects, _ = find_subjects("films", "all", group, tree)
+    assembly = Assembly(group, subjects[3])
+    if is_kept:
+        assert shown_in(assembly.label_values("{case}_m.avi")) == 3
+    else:
+        with pytest.raises(SubjectError, match="is a video packed with loss"):
+            assembly.label_values("{case}_m.avi")
 
 
 # Keys of a manifest

@@ -10,12 +10,15 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
+from miniatures.files import dicom
+from pydicom import dcmread
 from scipy.spatial.transform import Rotation
 
 from megamedical.catalogue.annotation import Mask
 from megamedical.catalogue.group import FileGroup
 from megamedical.errors import SubjectError
 from megamedical.files.folders import list_files
+from megamedical.reading.images import read_scan
 from megamedical.reading.volume import Volume
 from megamedical.subjects.assembly import Assembly
 from megamedical.subjects.grids import on_grid_of
@@ -248,3 +251,82 @@ class TestPicturesInNifti:
         mask = {**FACTS["mask"], "place": "voxels"}
         (values,) = label_values(tmp_path, mask=mask, **FLAT_PICTURES)
         assert values.sum() == picture.sum()
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd", ".nhdr"])
+class TestPicturesInFormatsOfVolumes:
+    """Of two dimensions, or of three of which one is a single pixel long."""
+
+    @pytest.fixture(params=[(6, 7), (1, 6, 7)])
+    def labels(self, request):
+        values = np.zeros(request.param, np.uint8)
+        values[..., 1:3, 1:4] = 1
+        return values
+
+    def put(self, folder, suffix, labels, senses=(1, 1)):
+        picture = sitk.GetImageFromArray(labels * np.uint8(100))
+        sitk.WriteImage(picture, folder / f"a_i{suffix}")
+        mask = sitk.GetImageFromArray(labels)
+        mask.SetDirection(np.diag([*senses, 1][: labels.ndim]).ravel().astype(float).tolist())
+        sitk.WriteImage(mask, folder / f"a_m{suffix}")
+        mask = {"decode": "values", "file": f"{{case}}_m{suffix}"}
+        return {**FLAT_PICTURES, "image": f"{{case}}_i{suffix}", "mask": mask}
+
+    def test_are_read_as_they_lie_in_the_file(self, tmp_path, suffix, labels):
+        (values,) = label_values(tmp_path, **self.put(tmp_path, suffix, labels))
+        np.testing.assert_array_equal(values, labels.squeeze())
+        np.testing.assert_array_equal(
+            read_scan(tmp_path / f"a_i{suffix}", 2).voxels, labels.squeeze() * 100
+        )
+
+    @pytest.mark.parametrize("senses", [(-1, 1), (1, -1)])
+    def test_a_mask_that_is_mirrored_is_refused(self, tmp_path, suffix, labels, senses):
+        facts = self.put(tmp_path, suffix, labels, senses)
+        with pytest.raises(SubjectError, match="the mask lies along the axes"):
+            label_values(tmp_path, **facts)
+
+    def test_a_volume_is_no_picture(self, tmp_path, suffix, labels):
+        thick = np.concatenate([labels.reshape(1, 6, 7)] * 2)
+        facts = self.put(tmp_path, suffix, thick)
+        with pytest.raises(SubjectError, match="is no picture: it is 7x6x2"):
+            label_values(tmp_path, **facts)
+
+
+IN_SLICES = {
+    "image": "{case}_i{slice:[0-9]+}.dcm",
+    "mask": {"decode": "values", "file": "{case}_m{slice}.dcm"},
+    "slices": "slice",
+}
+
+
+class TestMasksInDicom:
+    """A file for each slice: they belong together by number, and say where they lie."""
+
+    def put(self, folder, labels, heights):
+        for number, (slice_, height) in enumerate(zip(labels, heights, strict=True)):
+            laid = {"modality": "CT", "patient": "1", "number": number}
+            image = dicom(slice_ * 100, height=2.5 * number, **laid)
+            (folder / f"a_i{number}.dcm").write_bytes(image)
+            (folder / f"a_m{number}.dcm").write_bytes(dicom(slice_, height=height, **laid))
+
+    def test_in_the_planes_of_their_images_are_taken(self, tmp_path, volume):
+        self.put(tmp_path, volume.T, [0, 2.5, 5.1, 7.5, 10])
+        np.testing.assert_array_equal(label_values(tmp_path, **IN_SLICES)[0], volume.T)
+
+    def test_in_other_planes_are_refused(self, tmp_path, volume):
+        self.put(tmp_path, volume.T, [10, 7.5, 5, 2.5, 0])
+        with pytest.raises(SubjectError, match="the mask lies at -10 -20 10, the slice of its im"):
+            label_values(tmp_path, **IN_SLICES)
+        known = {**IN_SLICES, "mask": {**IN_SLICES["mask"], "place": "voxels"}}
+        np.testing.assert_array_equal(label_values(tmp_path, **known)[0], volume.T)
+
+    def test_a_picture_that_is_mirrored_is_refused(self, tmp_path, volume):
+        self.put(tmp_path, volume.T, [0, 2.5, 5, 7.5, 10])
+        picture = {**FLAT_PICTURES, "image": "{case}_i2.dcm"}
+        facts = {**picture, "mask": {"decode": "values", "file": "{case}_m2.dcm"}}
+        np.testing.assert_array_equal(label_values(tmp_path, **facts)[0], volume.T[2])
+        mirrored = dcmread(tmp_path / "a_m2.dcm")
+        mirrored.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+        mirrored.save_as(tmp_path / "a_m2.dcm")
+        with pytest.raises(SubjectError, match="the mask lies along the axes RPI"):
+            label_values(tmp_path, **facts)

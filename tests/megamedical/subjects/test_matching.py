@@ -200,6 +200,62 @@ def test_masks_without_the_number_of_a_slice_go_by_their_order_and_are_as_many()
     assert failure.reason == "has 3 slices, its mask 2"
 
 
+FREE = {**STACK, "image": "{patient}_{slice}.png", "subject": "{patient}"}
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["p_1", "p_2", "p_1_1", "p_1_2"], "numbered in different ways, as p_1.png and p_1_1.png"),
+        (["p_-1", "p_0", "p_1"], "numbered in different ways, as p_0.png and p_-1.png"),
+        (["p_0.25", "p_0.5"], "whether .25 comes before .5 or behind it"),
+    ],
+)
+def test_slices_that_may_be_counted_in_two_ways_are_refused(names, told):
+    facts = {**FREE, "mask": {"decode": "values", "file": "m/{patient}_{slice}.png"}}
+    files = tree(*(f"{name}.png" for name in names), *(f"m/{name}.png" for name in names))
+    subjects, (failure, *_) = find(files, **facts)
+    assert not subjects
+    assert told in failure.reason
+
+
+@pytest.mark.parametrize("names", [["p_08", "p_9", "p_10"], ["p_1.1", "p_1.2"], ["p_a1b", "p_a2b"]])
+def test_slices_of_one_way_of_counting_are_in_their_order(names):
+    facts = {**FREE, "mask": {"decode": "values", "file": "m/{patient}_{slice}.png"}}
+    files = tree(*(f"{name}.png" for name in names), *(f"m/{name}.png" for name in names))
+    (subject,), failures = find(files, **facts)
+    assert not failures
+    assert subject.images == [f"{name}.png" for name in names]
+
+
+OBJECTS = {
+    "image": "i/{patient}.png",
+    "mask": {"decode": "values", "file": "m/{patient}_{object}.png", "union": "object"},
+    "subject": "{patient}",
+}
+
+
+def test_the_mask_of_one_image_or_of_another_is_of_neither():
+    """`a_1_2` is the second object of `a_1`, or one of `a`."""
+    files = tree("i/a.png", "i/a_1.png", "i/b.png", "m/a_1.png", "m/a_1_2.png", "m/b_1.png")
+    subjects, failures = find(files, **OBJECTS)
+    assert [subject.name for subject in subjects] == ["b"]
+    assert [failure.subject for failure in failures] == ["a.png", "a_1.png"]
+    assert all("is the mask of one image or of another" in failure.reason for failure in failures)
+    told_apart = {**OBJECTS["mask"], "file": "m/{patient}_{object:[0-9]+}.png"}
+    subjects, failures = find(files, **{**OBJECTS, "mask": told_apart})
+    assert not failures
+    assert {s.name: [*s.all_masks()] for s in subjects} == {
+        "a": ["m/a_1.png"], "a_1": ["m/a_1_2.png"], "b": ["m/b_1.png"]
+    }  # fmt: skip
+
+
+def test_a_mask_is_of_the_image_that_is_there():
+    (subject,), failures = find(tree("i/a_1.png", "m/a_1_1.png", "m/a_1_2.png"), **OBJECTS)
+    assert not failures
+    assert [*subject.all_masks()] == ["m/a_1_1.png", "m/a_1_2.png"]
+
+
 def test_several_masks_of_one_slice_belong_to_it():
     mask = {**STACK["mask"], "file": "{patient}/m{slice}_{lesion}.png", "union": "lesion"}
     (subject,), failures = find(stack([1, 2], ["1_a", "2_a", "2_b"]), **{**STACK, "mask": mask})
@@ -263,6 +319,13 @@ def test_a_field_is_looked_up(tmp_path, info):
     assert subjects[0].fields == {"patient": "p1", "frame": "01", "phase": "ED"}
 
 
+def test_a_field_that_is_said_twice_is_refused(tmp_path):
+    files = hearts(tmp_path, "ED: 1\nES: 12\nED: 12\n", "01")
+    subjects, failures = find(files, fields={"phase": PHASE}, subject="{patient}-{phase}")
+    assert not subjects
+    assert failures[0].reason == "says ED twice: 1 and 12"
+
+
 def test_a_lookup_may_use_the_one_before(tmp_path):
     (tmp_path / "ED.txt").write_text("basal: p1")
     files = hearts(tmp_path, "ED: 1", "1") | {"ED.txt": tmp_path / "ED.txt"}
@@ -319,6 +382,7 @@ def test_a_field_stands_in_a_table_by_the_names_of_its_columns(tmp_path):
     [
         ("ED,Code\n0,p1\n", "info.csv", "has no column External code; its columns: ED, Code"),
         ("", "info.csv", "has no column External code; its columns: none"),
+        ("ED,External code,ED\n0,p1,1\n", "info.csv", "has two columns ED: which is meant?"),
         ("ED,External code\n0,p2\n", "info.csv", "no row has p1 in External code"),
         ("ED,External code\n0,p1\n1,p1\n", "info.csv", "2 rows have p1 in External code"),
         ("ED,External code\n,p1\n", "info.csv", "says nothing in ED where it has p1 in Externa"),

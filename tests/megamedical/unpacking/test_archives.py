@@ -150,6 +150,37 @@ def test_an_archive_that_is_all_another_holds_is_opened_too(tmp_path, folder, ou
         assert set(names_in(archive)) == set(TREE)
 
 
+def test_archives_that_are_all_another_holds_are_opened_in_turn(tmp_path, folder):
+    packed = make_zip(tmp_path / "a", *TREE.items()).read_bytes()
+    packed = make_tar(tmp_path / "b", tar_member("a.zip", packed)).read_bytes()
+    archive = make_zip(tmp_path / "c.zip", ("b.tar", packed))
+    unpack(archive, folder, digest="abc")
+    assert files_of(folder) == TREE
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_of_two_tars_one_after_the_other_no_file_is_lost_silently(tmp_path, folder, mode):
+    one, other = (
+        make_tar(tmp_path / name, tar_member(name, SCAN), mode=mode).read_bytes() for name in "ab"
+    )
+    (tmp_path / "both.tar").write_bytes(one + other)
+    with pytest.raises(ArchiveError, match="is several tars, one after the other") as refused:
+        unpack(tmp_path / "both.tar", folder, digest="abc")
+    assert "tar --ignore-zeros" in refused.value.remedy
+    assert not folder.exists()
+
+
+def test_of_two_zips_one_after_the_other_no_file_is_lost_silently(tmp_path, folder):
+    one, other = (make_zip(tmp_path / name, (name, SCAN)).read_bytes() for name in "ab")
+    (tmp_path / "both.zip").write_bytes(one + other)
+    with pytest.raises(ArchiveError, match="begins with files that its table of contents"):
+        unpack(tmp_path / "both.zip", folder, digest="abc")
+    assert not folder.exists()
+    (tmp_path / "own.zip").write_bytes(b"MZ a program that unpacks itself" + other)
+    unpack(tmp_path / "own.zip", folder, digest="abc")
+    assert files_of(folder) == {"b": SCAN}
+
+
 def test_an_archive_beside_other_files_stays_packed(tmp_path, folder):
     packed = make_zip(tmp_path / "inner", *TREE.items()).read_bytes()
     archive = make_zip(tmp_path / "both.zip", ("inner.zip", packed), ("readme.txt", b"read me"))

@@ -271,6 +271,27 @@ class TestDicomSeg:
         assert find_pairs(tmp_path / "support").names == {1: "ball"}
         np.testing.assert_array_equal(masks_of(tmp_path / "support") == 1, BALL)
 
+    @pytest.mark.parametrize(
+        ("sequence", "name", "changed"),
+        [
+            ("PlanePositionSequence", "ImagePositionPatient", lambda at: [at[0] + 4, *at[1:]]),
+            ("PlaneOrientationSequence", "ImageOrientationPatient", lambda _: [0, 1, 0, -1, 0, 0]),
+        ],
+    )
+    def test_frames_that_lie_beside_each_other_are_refused(self, tmp_path, sequence, name, changed):
+        series = write_series(tmp_path / "ct", SCAN, **SAID)
+        path = dicom_seg(tmp_path / "s.dcm", series, {"ball": BALL})
+        dataset = dcmread(path)
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        frame = dataset.PerFrameFunctionalGroupsSequence[2]
+        item = Dataset()
+        before = getattr(frame.get(sequence, shared.get(sequence))[0], name)
+        setattr(item, name, changed([float(number) for number in before]))
+        setattr(frame, sequence, [item])
+        dataset.save_as(path)
+        with pytest.raises(SubjectError, match="has frames that lie beside each other, or in"):
+            seen(path, read_volume(series), BALL)
+
     def test_one_that_claims_to_be_huge_is_refused(self, tmp_path):
         series = write_series(tmp_path / "ct", SCAN, **SAID)
         path = dicom_seg(tmp_path / "s.dcm", series, {"ball": BALL})

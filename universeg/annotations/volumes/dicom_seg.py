@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from megamedical.errors import SubjectError
 from megamedical.reading.dicom.dataset import read_dataset, said_of
 from megamedical.reading.limits import expect_volume
-from megamedical.reading.volume import Volume
+from megamedical.reading.volume import SHEAR, Volume
 from universeg.annotations.drawing import Named, sheets_of
 from universeg.annotations.volumes.placing import placed
 from universeg.annotations.volumes.segments import Segments
@@ -114,6 +114,13 @@ def _grid(path: Path, dataset: Dataset, image: Volume) -> tuple[Volume, list[int
     normal = np.cross(*axes.T)
     positions = np.array(told, dtype=np.float64)
     heights = positions @ normal
+    turned = [said_of(dataset, frame, "ImageOrientationPatient") for frame in range(count)]
+    aside = positions - positions[0] - np.outer(heights - heights[0], normal)
+    is_straight = np.abs(aside).max() <= _UNEVEN * min(float(mm) for mm in along)
+    if not is_straight or not np.allclose(np.array(turned, np.float64), cosines, atol=SHEAR):
+        raise SubjectError(
+            "read", path.name, "has frames that lie beside each other, or in different directions"
+        )
     step = _distance(dataset, np.unique(heights.round(3)), image, normal)
     places = (heights - heights.min()) / step
     if np.abs(places - np.rint(places)).max() > _UNEVEN:
