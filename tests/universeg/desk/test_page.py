@@ -201,6 +201,11 @@ def test_on_a_tablet_the_list_comes_when_it_is_asked_for(opened, pictures):
     page.get_by_role("button", name="Show the list of scans").click()
     expect(page.locator("#scans")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 820
+    page.evaluate("""() => {  // as after a tuning that has helped
+        for (const id of ["tune", "tune-back"]) document.getElementById(id).hidden = false;
+    }""")
+    assert page.evaluate("(p => p.scrollWidth <= p.clientWidth)(document.querySelector('#panel'))")
+    assert page.locator("#tune-minutes").bounding_box()["width"] >= 80
 
 
 def test_enlarged_twice_nothing_lies_over_anything_else(opened, pictures):
