@@ -139,8 +139,9 @@ def _logits(
     for start in range(0, len(planes), _AT_ONCE):
         some = planes[start : start + _AT_ONCE]
         queries = np.stack([scan.planes[number] for scan, number in some])
-        yield from finder.logits(queries, [(n + 0.5) / len(scan.planes) for scan, n in some])
+        found = finder.logits(queries, [(n + 0.5) / len(scan.planes) for scan, n in some])
         alive((start + len(some)) / len(planes))
+        yield from found
 
 
 def example_of(seen: SeenScan, masks: Masks) -> Example:
