@@ -38,7 +38,7 @@ def find_subjects(
     for image in images_of(matches, group):
         claimed |= {*image.paths, *masks.known(image.fields)}
         try:
-            if not is_dicom(tree[image.paths[0]]):  # which says where each slice lies
+            if image.numbers and not is_dicom(tree[image.paths[0]]):  # which says where each lies
                 expect_one_order(image)
             for part in parts_of(image, group, masks, tree):
                 fields = with_lookups(group, part, tree)
