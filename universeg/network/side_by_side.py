@@ -6,7 +6,6 @@ those of two passes have nothing to wait for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -14,11 +13,13 @@ from typing import TypeVar
 
 import torch
 
+from megamedical.files.system import after_fork
+
 Answer = TypeVar("Answer")
 
 _ABREAST = 2  # passes; each has maps of its own in memory
 _pools: dict[int, ThreadPoolExecutor] = {}
-os.register_at_fork(after_in_child=_pools.clear)  # threads do not go with a process that is forked
+after_fork(_pools.clear)  # threads do not go with a process that is forked
 
 
 def side_by_side(passes: Sequence[Callable[[], Answer]]) -> list[Answer]:

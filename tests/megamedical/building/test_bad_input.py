@@ -138,7 +138,7 @@ DEFECTS = {
         "wbc/jtsc",
         "002",
         "read",
-        "can be read",
+        "a web page",
     ),
     "a truncated picture": Defect(
         "segmentation_WBC-master.zip",
