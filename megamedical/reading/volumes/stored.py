@@ -85,7 +85,7 @@ def header_lines(path: Path) -> tuple[list[str], int]:
     """The lines of text with which a file begins, to an empty one or `ElementDataFile`; its length.
 
     Raises:
-        SubjectError: there is no end to them.
+        SubjectError: there is no end to them, or bytes among them are no text.
     """
     lines: list[str] = []
     with path.open("rb") as file:
@@ -93,6 +93,8 @@ def header_lines(path: Path) -> tuple[list[str], int]:
             text = line.decode("utf-8", errors="replace").rstrip("\r\n")
             if not text.strip():
                 break
+            if "\0" in text:  # in the place of what was lost, which may be whole lines
+                raise SubjectError("read", path.name, "is damaged: its header has bytes of zero")
             lines.append(text)
             if file.tell() > _LONGEST:
                 raise SubjectError("read", path.name, "is damaged: its header does not end")

@@ -62,6 +62,16 @@ def test_a_changed_byte_in_what_is_packed_is_refused_or_does_not_show(tmp_path, 
     assert refused >= len(places) - 3  # a time, a name or a system in the header of gzip
 
 
+@pytest.mark.parametrize(("name", "lost"), [("a.mha", b"Offset"), ("a.nrrd", b"space origin")])
+def test_zeros_in_the_place_of_lines_of_a_text_header_are_refused(tmp_path, name, lost):
+    path, _ = packed_volume(tmp_path, name)
+    content = path.read_bytes()
+    place = content.index(lost)
+    path.write_bytes(content[: place - 2] + bytes(20) + content[place + 18 :])
+    with pytest.raises(SubjectError, match=r"damaged: its header has bytes of zero"):
+        read_scan(path, 3)
+
+
 @pytest.mark.parametrize("name", PACKED)
 @pytest.mark.parametrize("cut", [1, 4, 8, 200])
 def test_what_is_packed_and_cut_off_is_refused(tmp_path, name, cut):
