@@ -81,8 +81,9 @@ def expect_no_shades(values: NDArray[Any], group: FileGroup) -> None:
     if group.mask.decode != "values":
         return
     lost = shades_of(values) - group.labels.keys()
-    share = np.isin(values, [*lost]).sum() / max(np.count_nonzero(values), 1)
-    if len(lost) >= FEWEST and share > _STRAY:
+    if len(lost) < FEWEST:
+        return
+    if np.isin(values, [*lost]).sum() / np.count_nonzero(values) > _STRAY:
         raise SubjectError(
             "decode",
             "",

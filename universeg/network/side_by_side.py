@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import call
 from threading import Barrier
 from typing import TypeVar
 
@@ -26,12 +27,8 @@ def side_by_side(passes: Sequence[Callable[[], Answer]]) -> list[Answer]:
     """What passes on the CPU give, in their order; one that is left over has all threads."""
     threads = torch.get_num_threads()
     paired = len(passes) - len(passes) % _ABREAST if threads >= _ABREAST else 0
-    found = [*_pool(threads).map(_begin, passes[:paired])] if paired else []
+    found = [*_pool(threads).map(call, passes[:paired])] if paired else []
     return [*found, *(each() for each in passes[paired:])]
-
-
-def _begin(work: Callable[[], Answer]) -> Answer:
-    return work()
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -144,23 +144,13 @@ class InContext:
         if not picks:
             return None
         with self._keeping:
-            return self._kept(network, images, masks, label, picks)
-
-    def _kept(
-        self,
-        network: UniverSeg,
-        images: Tensor,
-        masks: Tensor,
-        label: int,
-        picks: Sequence[Pick],
-    ) -> list[Tensor]:
-        before = self._previews.pop(label, {})
-        new = [number for number, pick in enumerate(picks) if pick not in before]
-        if new:
-            made = network.preview(images[new], masks[new])
-            before |= {picks[number]: each for number, each in zip(new, made, strict=True)}
-        own = {pick: before[pick] for pick in picks}
-        others = sum(each.nbytes for kept in self._previews.values() for each in kept.values())
-        if others + sum(each.nbytes for each in own.values()) <= _KEPT:
-            self._previews[label] = own
+            before = self._previews.pop(label, {})
+            new = [number for number, pick in enumerate(picks) if pick not in before]
+            if new:
+                made = network.preview(images[new], masks[new])
+                before |= {picks[number]: each for number, each in zip(new, made, strict=True)}
+            own = {pick: before[pick] for pick in picks}
+            others = sum(each.nbytes for kept in self._previews.values() for each in kept.values())
+            if others + sum(each.nbytes for each in own.values()) <= _KEPT:
+                self._previews[label] = own
         return [*own.values()]

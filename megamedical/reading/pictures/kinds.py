@@ -17,8 +17,6 @@ _BRANDS = {b"avi": "AVIF", b"hei": "HEIC", b"hev": "HEIC", b"mif": "HEIC", b"msf
 _MARKUP = (b"<svg", b"<!doctype html", b"<html", b"<?xml")
 _LOSSLESS_WEBP, _STREAM_OF_2000, _CODING = b"VP8L", b"\xff\x4f\xff\x51", b"\xff\x52"
 _TRANSFORM = 13  # bytes from there to the transform of JPEG 2000: 0 rounds, 1 does not
-
-
 _READ_ELSEWHERE = (
     (b"NRRD000", "NRRD (.nrrd)"),
     (b"ObjectType", "MetaImage (.mha)"),

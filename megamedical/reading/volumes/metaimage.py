@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import Grey, Part, Reader
-from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
+from megamedical.reading.volumes.flat import VolumeReader
 from megamedical.reading.volumes.header import expect_flat, expect_volume, millimetres
 from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
 
@@ -60,11 +59,8 @@ _KEYS = frozenset(
 _MOST = 9  # dimensions
 
 
-class MetaImageReader(Reader):
+class MetaImageReader(VolumeReader):
     """MetaImage: a volume, or a picture."""
-
-    dimension: ClassVar[Literal[2, 3]] = 3
-    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
@@ -80,18 +76,11 @@ class MetaImageReader(Reader):
         directions = _directions(said, count, path)[:3, :3]
         return Volume(voxels, directions, tuple(spacing.tolist()), tuple(origin.tolist()))
 
-    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
-        """See `Reader`."""
-        del grey  # it has none that were colour
-        return one_value_a_pixel(self.part(path, Part()), path)
-
-    def part(self, path: Path, part: Part) -> NDArray[Any]:
-        """The one picture of a file, whatever axes of length 1 it has besides."""
-        if part.array or part.frame is not None:
-            return super().part(path, part)
+    def flat(self, path: Path) -> NDArray[Any]:
+        """See `VolumeReader`."""
         said, stored = _described(path)
         expect_flat(path, stored.size, _values(said))
-        return np.squeeze(stored.read(path))
+        return stored.read(path)
 
     def facing(self, path: Path) -> NDArray[np.float64]:
         """See `Reader`."""

@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import Grey, Part, Reader
 from megamedical.reading.limits import expect_scale
-from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
+from megamedical.reading.volumes.flat import VolumeReader
 from megamedical.reading.volumes.header import expect_channel, expect_flat, expect_volume
 from megamedical.reading.volumes.nifti_place import place_of, without_spacing
 from megamedical.reading.volumes.packed import expect_end, expect_room, opened, voxels_in
@@ -41,11 +40,8 @@ class Claim:
     begins: int
 
 
-class NiftiReader(Reader):
+class NiftiReader(VolumeReader):
     """NIfTI: a volume, several on one grid, or a picture."""
-
-    dimension: ClassVar[Literal[2, 3]] = 3
-    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
@@ -64,24 +60,17 @@ class NiftiReader(Reader):
             )
         return Volume(voxels, *place_of(claim.header))
 
-    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
-        """See `Reader`."""
-        del grey  # it has none that were colour
-        return one_value_a_pixel(self.part(path, Part()), path)
-
     def facing(self, path: Path) -> NDArray[np.float64]:
         """See `Reader`."""
         return place_of(header_of(path))[0]
 
-    def part(self, path: Path, part: Part) -> NDArray[Any]:
-        """The one picture of a file, whatever axes of length 1 it has besides."""
-        if part.array or part.frame is not None:
-            return super().part(path, part)
+    def flat(self, path: Path) -> NDArray[Any]:
+        """See `VolumeReader`."""
 
         def expect(claim: Claim) -> None:
             expect_flat(path, claim.size, claim.values)
 
-        return np.squeeze(_read(path, expect)[1])
+        return _read(path, expect)[1]
 
 
 def header_of(path: Path) -> nib.Nifti1Header:

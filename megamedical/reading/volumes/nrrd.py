@@ -7,16 +7,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from megamedical.errors import SubjectError
-from megamedical.reading.contract import Grey, Part, Reader
-from megamedical.reading.luma import one_value_a_pixel
 from megamedical.reading.volume import Volume
 from megamedical.reading.volumes.detached import beside
+from megamedical.reading.volumes.flat import VolumeReader
 from megamedical.reading.volumes.header import expect_flat, expect_volume, millimetres
 from megamedical.reading.volumes.packed import Packing
 from megamedical.reading.volumes.stored import Stored, header_lines, numbers_of, sizes_of
@@ -102,11 +101,8 @@ class Header:
     length: int
 
 
-class NrrdReader(Reader):
+class NrrdReader(VolumeReader):
     """NRRD: a volume, or a picture."""
-
-    dimension: ClassVar[Literal[2, 3]] = 3
-    shares_nothing: ClassVar[bool] = True
 
     def volume(self, path: Path, channel: int | None = None) -> Volume:
         """See `Reader`."""
@@ -127,20 +123,13 @@ class NrrdReader(Reader):
         expect_volume(path, size, values)
         return place(stored.read(path).reshape(size[2::-1]), header, axes[:3], path)
 
-    def picture(self, path: Path, grey: Grey) -> NDArray[Any]:
-        """See `Reader`."""
-        del grey  # it has none that were colour
-        return one_value_a_pixel(self.part(path, Part()), path)
-
-    def part(self, path: Path, part: Part) -> NDArray[Any]:
-        """The one picture of a file, whatever axes of length 1 it has besides."""
-        if part.array or part.frame is not None:
-            return super().part(path, part)
+    def flat(self, path: Path) -> NDArray[Any]:
+        """See `VolumeReader`."""
         header = read_header(path)
         stored = stored_of(path, header)
         of_space = math.prod(stored.size[axis] for axis in axes_of_space(header, len(stored.size)))
         expect_flat(path, stored.size, math.prod(stored.size) // max(of_space, 1))
-        return np.squeeze(stored.read(path))
+        return stored.read(path)
 
     def facing(self, path: Path) -> NDArray[np.float64]:
         """See `Reader`."""
